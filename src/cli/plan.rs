@@ -1,0 +1,41 @@
+//! `batchwright plan`.
+
+use std::process::ExitCode;
+
+use super::args::{Format, PipelineArgs};
+use super::{Outcome, print, print_json, table};
+use crate::progress::Progress;
+use crate::run;
+
+pub fn plan(args: &PipelineArgs) -> Outcome {
+    let (pipeline, _) = args.load()?;
+    let progress = Progress::new();
+    let prepared = run::prepare(&pipeline, &progress)?;
+    let figures = run::figures(&pipeline, &prepared)?;
+    let baselines = run::baselines(&pipeline, &prepared)?;
+    let advice = run::advice(&pipeline, &prepared);
+    let memory = run::memory(&pipeline, &prepared);
+    drop(progress);
+    match args.format {
+        Format::Json => print_json(&serde_json::json!({
+            "counts": figures.counts,
+            "stats": figures.metrics,
+            "baselines": { "random_order": baselines.0, "input_order": baselines.1 },
+            "memory": memory,
+            "advice": advice,
+        })),
+        Format::Text => {
+            let size = |bytes: u64| bytesize::ByteSize(bytes).display().iec().to_string();
+            let mut text = format!(
+                "{}\n\n{}\n\nmemory: about {} for keys and {} for payload",
+                table::counts(&figures.counts),
+                table::metrics(&figures.metrics, Some(&baselines)),
+                size(memory.keys),
+                size(memory.payload),
+            );
+            advice.iter().for_each(|a| text.push_str(&format!("\n\nnote: {a}")));
+            print(&text);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

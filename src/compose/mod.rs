@@ -1,0 +1,96 @@
+//! Stage 4, compose: keys in, a [`Plan`] out. Pure: no file, no clock, no thread.
+//!
+//! All modes are one machine: *group* the rows (by row, by identity with a class quota, by request), then *deal* the groups
+//! over the batches of a pool. Promises, for every pool of N full batches: no batch holds more than ⌈c/N⌉ of an
+//! identity's c rows (groups, in `identity_grouped`); every example is dealt exactly once or listed as dropped; which
+//! identities meet is as random as that allows; the result depends on keys and seed alone.
+
+mod deal;
+mod grouped;
+mod pack;
+mod pad;
+pub mod plan;
+mod rng;
+mod spread;
+mod window;
+
+pub use deal::deal;
+pub use plan::{Plan, Pool};
+pub use rng::Rng;
+
+use rayon::prelude::*;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::error::{Error, Result};
+use crate::keys::KeyPlane;
+use crate::pipeline::{Mode, Pipeline, Remainder};
+
+/// Decides which rows meet in which batch.
+pub fn compose(plane: &KeyPlane, p: &Pipeline) -> Result<Plan> {
+    let windows = window::windows(plane, p)?;
+    let rank = identity_ranks(&plane.identity.tokens, p.seed);
+    let plan = match p.mode {
+        Mode::UserSpread => spread::compose(plane, p, &rank, windows),
+        Mode::IdentityGrouped => grouped::compose(plane, p, &rank, windows)?,
+        Mode::RequestPacked => pack::compose(plane, p, &rank, windows),
+    };
+    if plan.order.is_empty() {
+        return Err(Error::pipeline(
+            "compose.batch_size",
+            format!("{} rows fill no batch of {}, and remainder = \"drop\" drops them", plane.len(), p.batch_size),
+            "use a smaller batch_size, or remainder = \"short\" or \"pad\"",
+        ));
+    }
+    if plan.batches() > i32::MAX as usize {
+        return Err(Error::pipeline("compose.batch_size", "there would be over 2³¹ batches", "use a larger batch_size"));
+    }
+    Ok(plan)
+}
+
+/// The seeded order of identities: the rank of each code.
+pub fn identity_ranks(tokens: &[u128], seed: u64) -> Vec<u32> {
+    let mut order: Vec<(u64, u32)> = tokens
+        .par_iter()
+        .enumerate()
+        .map(|(code, token)| (xxh3_64_with_seed(&token.to_le_bytes(), seed), code as u32))
+        .collect();
+    order.par_sort_unstable();
+    let mut rank = vec![0; tokens.len()];
+    for (r, (_, code)) in order.into_iter().enumerate() {
+        rank[code as usize] = r as u32;
+    }
+    rank
+}
+
+/// Sorts rows by `rank` of their identity, keeping their order within one; gives the number of rows of each identity.
+fn by_identity(rows: &[u32], identity: &[u32], rank: &[u32]) -> (Vec<u32>, Vec<u32>) {
+    let mut keys: Vec<u64> = rows
+        .par_iter()
+        .enumerate()
+        .map(|(i, &row)| u64::from(rank[identity[row as usize] as usize]) << 32 | i as u64)
+        .collect();
+    keys.par_sort_unstable();
+    let counts = keys.chunk_by(|a, b| a >> 32 == b >> 32).map(|run| run.len() as u32).collect();
+    (keys.into_iter().map(|k| rows[(k & 0xffff_ffff) as usize]).collect(), counts)
+}
+
+/// What becomes of the rows of the dataset's last batch, if they do not fill it.
+fn finish(mut plan: Plan, plane: &KeyPlane, rank: &[u32], p: &Pipeline) -> Plan {
+    let short = plan.order.len() % p.batch_size;
+    if short == 0 {
+        plan.number_copies(&[]);
+        return plan;
+    }
+    match p.remainder {
+        Remainder::Short => plan.number_copies(&[]),
+        Remainder::Drop => {
+            plan.drop_tail(short);
+            plan.number_copies(&[]);
+        }
+        Remainder::Pad => {
+            let padding = pad::fill(&mut plan, plane, rank, p);
+            plan.number_copies(&padding);
+        }
+    }
+    plan
+}

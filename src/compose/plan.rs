@@ -1,0 +1,122 @@
+//! The plan: for each position of the output, the example that stands there.
+
+/// Batches whose rows were drawn from one pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pool {
+    pub first_batch: usize,
+    pub batches: usize,
+}
+
+/// What composition decides. Position `p` is slot `p % batch_size` of batch `p / batch_size`; only the
+/// last batch can be short.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    pub batch_size: usize,
+    /// The example (row of the key plane) at each position.
+    pub order: Vec<u32>,
+    /// Copy ordinal of each position, 0 for the example itself; empty if there are no copies.
+    pub copy: Vec<u32>,
+    /// Positions that are padding, ascending.
+    pub padding: Vec<u32>,
+    /// Rows of a group; 0 where there are no groups.
+    pub group_size: usize,
+    /// Rows in groups of each batch: its first ones. Empty where there are no groups.
+    pub grouped: Vec<u32>,
+    /// In reading order.
+    pub pools: Vec<Pool>,
+    /// Examples that do not occur, with their pool.
+    pub dropped: Vec<(u32, u32)>,
+}
+
+impl Plan {
+    pub fn new(batch_size: usize) -> Self {
+        Plan { batch_size, ..Plan::default() }
+    }
+
+    pub fn batches(&self) -> usize {
+        self.order.len().div_ceil(self.batch_size)
+    }
+
+    /// The examples of a batch, by slot.
+    pub fn batch(&self, batch: usize) -> &[u32] {
+        let start = batch * self.batch_size;
+        &self.order[start..(start + self.batch_size).min(self.order.len())]
+    }
+
+    /// Copy ordinal of the row at a position.
+    pub fn copy_at(&self, position: usize) -> u32 {
+        self.copy.get(position).copied().unwrap_or(0)
+    }
+
+    pub fn is_padding(&self, position: usize) -> bool {
+        self.padding.binary_search(&(position as u32)).is_ok()
+    }
+
+    /// Ordinal in its batch of the group that a position belongs to, −1 outside groups.
+    pub fn group_slot(&self, position: usize) -> i32 {
+        let (batch, slot) = (position / self.batch_size, position % self.batch_size);
+        match self.grouped.get(batch) {
+            Some(rows) if slot < *rows as usize => (slot / self.group_size) as i32,
+            _ => -1,
+        }
+    }
+
+    /// Number of copies in the output.
+    pub fn copies(&self) -> usize {
+        self.copy.iter().filter(|c| **c > 0).count()
+    }
+
+    /// Ends a pool at the current end of `order`.
+    pub(super) fn close_pool(&mut self) {
+        let first_batch = self.pools.last().map_or(0, |p| p.first_batch + p.batches);
+        self.pools.push(Pool { first_batch, batches: self.batches() - first_batch });
+    }
+
+    /// Takes the last `rows` positions away; examples that occur nowhere else are dropped.
+    pub(super) fn drop_tail(&mut self, rows: usize) {
+        let pool = self.pools.len().saturating_sub(1) as u32;
+        let mut tail = self.order.split_off(self.order.len() - rows);
+        tail.sort_unstable();
+        tail.dedup();
+        let mut stays = vec![false; tail.len()];
+        if self.group_size > 0 {
+            for row in &self.order {
+                if let Ok(i) = tail.binary_search(row) {
+                    stays[i] = true;
+                }
+            }
+        }
+        self.dropped.extend(tail.into_iter().zip(stays).filter(|(_, s)| !s).map(|(row, _)| (pool, row)));
+        self.grouped.truncate(self.batches());
+        if let Some(last) = self.pools.last_mut() {
+            last.batches -= 1;
+        }
+    }
+
+    /// Numbers the occurrences of each example in reading order; of an example that `padding` names n times, the last n are
+    /// padding.
+    pub(super) fn number_copies(&mut self, padding: &[u32]) {
+        let examples = self.order.iter().max().map_or(0, |m| *m as usize + 1);
+        let mut seen = vec![0u32; examples];
+        let mut any = false;
+        for row in &self.order {
+            seen[*row as usize] += 1;
+            any |= seen[*row as usize] > 1;
+        }
+        if !any {
+            return;
+        }
+        let mut own = seen.clone();
+        padding.iter().for_each(|row| own[*row as usize] -= 1);
+        seen.fill(0);
+        self.copy = Vec::with_capacity(self.order.len());
+        for (position, row) in self.order.iter().enumerate() {
+            let ordinal = &mut seen[*row as usize];
+            self.copy.push(*ordinal);
+            if *ordinal >= own[*row as usize] {
+                self.padding.push(position as u32);
+            }
+            *ordinal += 1;
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The one commit point: re-read what was written, then make it appear with one rename.
+
+use std::path::Path;
+
+use parquet::file::reader::{FileReader, SerializedFileReader};
+
+use super::manifest::Manifest;
+use crate::error::{Error, Result};
+use crate::store::{self, Staging};
+use crate::schema;
+
+/// Refuses a target that a run may not write, before any work is done.
+pub fn check_target(target: &Path, overwrite: bool) -> Result<()> {
+    if !store::exists(target) {
+        return Ok(());
+    }
+    if !overwrite {
+        return Err(Error::output(target, "it exists", "use --overwrite to replace a dataset, or choose another path"));
+    }
+    if !holds_dataset(target) {
+        return Err(Error::output(
+            target,
+            "it holds no batchwright dataset, so it is not replaced",
+            "choose another path, or move what is there away",
+        ));
+    }
+    Ok(())
+}
+
+/// Whether a folder holds our manifest.
+pub fn holds_dataset(path: &Path) -> bool {
+    let text = store::read_to_string(&path.join(schema::MANIFEST)).unwrap_or_default();
+    let manifest: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    manifest["format"].as_str().is_some_and(|f| f.starts_with("batchwright/"))
+}
+
+/// Re-reads every file against its digest and row count, writes the manifest, and publishes.
+pub fn commit(staging: &Staging, target: &Path, overwrite: bool, manifest: &Manifest) -> Result<()> {
+    let root = staging.dataset();
+    let shards = manifest.shards.iter().map(|s| (&s.path, s.bytes, s.rows, &s.xxh3_128));
+    let tables = manifest.tables.iter().map(|t| (&t.path, t.bytes, t.rows, &t.xxh3_128));
+    let mut folders = vec![root.clone(), root.join("_batchwright")];
+    for (path, bytes, rows, digest) in shards.chain(tables) {
+        let path = root.join(path);
+        if store::digest_file(&path)? != (bytes, digest.clone()) {
+            return Err(Error::output(&path, "what the disk gives back is not what was written", "check the disk"));
+        }
+        let footer = SerializedFileReader::new(store::open(&path)?);
+        let found = footer.map(|f| f.metadata().file_metadata().num_rows()).unwrap_or(-1);
+        if u64::try_from(found) != Ok(rows) {
+            return Err(Error::output(&path, format!("it should hold {rows} rows"), "report this as a bug"));
+        }
+        folders.extend(path.ancestors().skip(1).take_while(|a| a.starts_with(&root)).map(Path::to_path_buf));
+    }
+    let path = root.join(schema::MANIFEST);
+    store::write(&path, manifest.to_json().as_bytes())?;
+    store::sync(&path)?;
+    folders.sort();
+    folders.dedup();
+    folders.iter().try_for_each(|folder| store::sync(folder))?;
+    check_target(target, overwrite)?;
+    if store::exists(target) { store::exchange(&root, target) } else { store::publish(&root, target) }?;
+    match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => store::sync(parent),
+        _ => store::sync(Path::new(".")),
+    }
+}

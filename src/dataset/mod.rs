@@ -1,0 +1,21 @@
+//! Stage 7, dataset: columns in, files out; alone makes anything visible.
+//!
+//! Takes the plan's cuts and, for each row group, its columns; gives shards, statistics, items, positives and the manifest.
+//! Promises: the bytes depend on what is written alone, not on threads; everything is synced and re-read
+//! before the one rename that makes it appear.
+
+mod commit;
+mod cuts;
+mod encode;
+mod encoding;
+mod manifest;
+mod shards;
+mod tables;
+
+pub use commit::{check_target, commit, holds_dataset};
+pub use cuts::{Cuts, ShardCut};
+pub use encoding::{ColumnHints, writer_properties};
+pub use encode::ColumnSource;
+pub use manifest::{InputRecord, Manifest, ShardRecord, TableRecord};
+pub use shards::{RowGroupColumns, ShardWriter, write_shards};
+pub use tables::{write_items, write_positives, write_stats, ItemRow};

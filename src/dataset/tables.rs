@@ -1,0 +1,155 @@
+//! The tables beside the shards: statistics per batch, items, known positives.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, Float32Array, Int32Array, Int64Array, ListArray, RecordBatch,
+};
+use arrow::buffer::OffsetBuffer;
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
+
+use super::manifest::TableRecord;
+use crate::error::{Error, Result};
+use crate::schema;
+use crate::stats::BatchStats;
+use crate::store::{self, DigestWriter};
+
+/// Writes `stats.parquet`; `time` is the time column's type.
+pub fn write_stats(root: &Path, batches: &[BatchStats], time: Option<&DataType>) -> Result<TableRecord> {
+    let time_type = time.cloned().unwrap_or(DataType::Int64);
+    let long = |f: &dyn Fn(&BatchStats) -> Option<i64>| Arc::new(batches.iter().map(f).collect::<Int64Array>()) as ArrayRef;
+    let times = |f: &dyn Fn((i64, i64)) -> i64| -> Result<ArrayRef> {
+        let raw = long(&|b| b.time.map(f));
+        let raw = if time_type == DataType::Date32 { cast(&raw, &DataType::Int32) } else { Ok(raw) };
+        raw.and_then(|raw| cast(&raw, &time_type)).map_err(|e| Error::output(root.join(schema::STATS), e.to_string(), "map another time column"))
+    };
+    let batch = Arc::new(batches.iter().map(|b| b.batch as i32).collect::<Int32Array>()) as ArrayRef;
+    let columns: Vec<(&str, bool, ArrayRef)> = vec![
+        (schema::BATCH, false, batch),
+        ("rows", false, long(&|b| Some(b.rows.into()))),
+        ("users", false, long(&|b| Some(b.users.into()))),
+        ("max_rows_per_user", false, long(&|b| Some(b.max_rows_per_user.into()))),
+        ("same_user_pairs", false, long(&|b| Some(b.same_user_pairs as i64))),
+        ("excluded_pairs", false, long(&|b| Some(b.excluded_pairs as i64))),
+        ("matched_rows", true, long(&|b| b.matched_rows.map(i64::from))),
+        ("min_valid_negatives", false, long(&|b| Some(b.min_valid_negatives.into()))),
+        ("requests", true, long(&|b| b.requests.map(i64::from))),
+        ("copies", false, long(&|b| Some(b.copies.into()))),
+        ("time_min", true, times(&|t| t.0)?),
+        ("time_max", true, times(&|t| t.1)?),
+    ];
+    let fields: Vec<Field> =
+        columns.iter().map(|(name, null, array)| Field::new(*name, array.data_type().clone(), *null)).collect();
+    let schema = Arc::new(Schema::new(fields));
+    let batch = record_batch(root, &schema, columns.into_iter().map(|(.., array)| array).collect())?;
+    write(root, schema::STATS, schema, std::iter::once(Ok(batch)))
+}
+
+/// What is counted of one item.
+#[derive(Debug, Clone, Copy)]
+pub struct ItemRow {
+    /// Low 64 bits of its token.
+    pub token: i64,
+    pub rows_before_dedup: u64,
+    pub rows: u64,
+    pub positives: u64,
+    pub log_q: f32,
+}
+
+/// Writes `items.parquet`; rows and their values (of column `field`) come ordered by token.
+pub fn write_items(root: &Path, items: &[ItemRow], field: &FieldRef, values: &[ArrayRef]) -> Result<TableRecord> {
+    let schema = Arc::new(Schema::new(vec![
+        Arc::new(Field::new(schema::ITEM, DataType::Int64, false)),
+        Arc::clone(field),
+        Arc::new(Field::new("rows_before_dedup", DataType::Int64, false)),
+        Arc::new(Field::new("rows", DataType::Int64, false)),
+        Arc::new(Field::new("positives", DataType::Int64, false)),
+        Arc::new(Field::new("log_q", DataType::Float32, false)),
+    ]));
+    let mut start = 0;
+    let batches = values.iter().map(|values| {
+        let own = &items[start..start + values.len()];
+        start += values.len();
+        let long = |f: &dyn Fn(&ItemRow) -> i64| Arc::new(own.iter().map(f).collect::<Int64Array>()) as ArrayRef;
+        let columns = vec![
+            long(&|i| i.token),
+            Arc::clone(values),
+            long(&|i| i.rows_before_dedup as i64),
+            long(&|i| i.rows as i64),
+            long(&|i| i.positives as i64),
+            Arc::new(own.iter().map(|i| i.log_q).collect::<Float32Array>()),
+        ];
+        record_batch(root, &schema, columns)
+    });
+    let batches: Vec<_> = batches.collect();
+    write(root, schema::ITEMS, schema, batches.into_iter())
+}
+
+/// Writes `positives.parquet`: for each identity by token, its positive items' tokens, ascending.
+pub fn write_positives<'a>(
+    root: &Path,
+    users: impl Iterator<Item = (i64, Vec<i64>)> + 'a,
+) -> Result<TableRecord> {
+    let element = Arc::new(Field::new("element", DataType::Int64, false));
+    let schema = Arc::new(Schema::new(vec![
+        Field::new(schema::USER, DataType::Int64, false),
+        Field::new("items", DataType::List(Arc::clone(&element)), false),
+    ]));
+    let mut users = users.peekable();
+    let list_schema = Arc::clone(&schema);
+    let batches = std::iter::from_fn(move || {
+        users.peek()?;
+        let (mut tokens, mut items, mut ends) = (Vec::new(), Vec::new(), vec![0i32]);
+        while tokens.len() < 65_536 && items.len() < 1 << 24 {
+            let Some((token, own)) = users.next() else { break };
+            tokens.push(token);
+            items.extend(own);
+            ends.push(items.len() as i32);
+        }
+        let offsets = OffsetBuffer::new(ends.into());
+        let lists = ListArray::try_new(Arc::clone(&element), offsets, Arc::new(Int64Array::from(items)), None);
+        let columns = lists.map(|lists| vec![Arc::new(Int64Array::from(tokens)) as ArrayRef, Arc::new(lists) as ArrayRef]);
+        Some(columns.map_err(|e| e.to_string()).and_then(|columns| {
+            RecordBatch::try_new(Arc::clone(&list_schema), columns).map_err(|e| e.to_string())
+        }))
+    });
+    let path = root.join(schema::POSITIVES);
+    let batches = batches.map(|b| b.map_err(|e| Error::output(&path, e, "see the message")));
+    write(root, schema::POSITIVES, schema, batches)
+}
+
+fn record_batch(root: &Path, schema: &SchemaRef, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
+    RecordBatch::try_new(Arc::clone(schema), columns).map_err(|e| Error::output(root, e.to_string(), "see the message"))
+}
+
+fn write(
+    root: &Path,
+    name: &str,
+    schema: SchemaRef,
+    batches: impl Iterator<Item = Result<RecordBatch>>,
+) -> Result<TableRecord> {
+    let path = root.join(name);
+    let fail = |e: parquet::errors::ParquetError| Error::output(&path, e.to_string(), "free some space and run again");
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_key_value_metadata(Some(vec![KeyValue::new("batchwright.format".into(), schema::FORMAT.to_owned())]))
+        .build();
+    let file = DigestWriter::new(store::create(&path)?);
+    let mut writer = ArrowWriter::try_new(file, schema, Some(properties)).map_err(fail)?;
+    let mut rows = 0;
+    for batch in batches {
+        let batch = batch?;
+        rows += batch.num_rows() as u64;
+        writer.write(&batch).map_err(fail)?;
+    }
+    writer.finish().map_err(fail)?;
+    let file = writer.into_inner().map_err(fail)?;
+    let (bytes, xxh3_128) = file.finish().map_err(|e| Error::io("write", &path, e))?;
+    Ok(TableRecord { path: name.to_owned(), bytes, rows, xxh3_128 })
+}

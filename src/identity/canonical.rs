@@ -1,0 +1,310 @@
+//! The canonical encoding: a value as bytes, before hashing. Stable from release to release.
+//!
+//! | value | bytes |
+//! |---|---|
+//! | null at input row `r` | `00`, `r` as u64 LE (each null is a value of its own; `r` counts over all shards) |
+//! | boolean | `01`, one byte 0 or 1 |
+//! | integer of any width | `02`, i128 LE |
+//! | string | `03`, length in bytes as u64 LE, UTF-8 |
+//! | binary | `04`, length as u64 LE, bytes |
+//! | date | `05`, days since the epoch as i64 LE |
+//! | timestamp without zone | `06`, nanoseconds since the epoch as i128 LE |
+//! | timestamp with a zone | `07`, nanoseconds since the epoch, UTC, as i128 LE |
+//! | composite of `n` parts | `08`, `n` as u32 LE, the parts' encodings in order |
+//!
+//! A dictionary encodes as its values. Every encoding is self-delimiting, so composites are injective.
+//!
+//! Test vectors (XXH3-128 of the bytes, hex), pinned by `vectors_are_stable` below:
+//!
+//! | value | token |
+//! |---|---|
+//! | `"user-1"` | `VEC_STRING` |
+//! | `42` | `VEC_INT` |
+//! | `("a", 1)` | `VEC_PAIR` |
+//! | `true` | `VEC_BOOL` |
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, FixedSizeBinaryArray};
+use arrow::compute::{cast, take};
+use arrow::datatypes::*;
+
+use crate::error::{Error, Place, Result};
+
+use super::hasher::Tokenizer;
+
+const NULL: u8 = 0;
+const BOOLEAN: u8 = 1;
+const INTEGER: u8 = 2;
+const STRING: u8 = 3;
+const BINARY: u8 = 4;
+const DATE: u8 = 5;
+const NAIVE: u8 = 6;
+const ZONED: u8 = 7;
+const COMPOSITE: u8 = 8;
+
+const DAY_MS: i64 = 86_400_000;
+
+/// What a column may be when it plays a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Boolean,
+    Integer,
+    String,
+    Binary,
+    Date,
+    Timestamp,
+}
+
+/// The kind of a type that may play a role; `None` for all others.
+pub fn role_kind(data_type: &DataType) -> Option<Kind> {
+    match data_type {
+        DataType::Boolean => Some(Kind::Boolean),
+        t if t.is_integer() => Some(Kind::Integer),
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Some(Kind::String),
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+            Some(Kind::Binary)
+        }
+        DataType::Date32 | DataType::Date64 => Some(Kind::Date),
+        DataType::Timestamp(..) => Some(Kind::Timestamp),
+        DataType::Dictionary(_, value) => role_kind(value),
+        _ => None,
+    }
+}
+
+/// A column ready to be encoded value by value.
+enum Column<'a> {
+    Boolean(&'a BooleanArray),
+    Integer(ArrayRef),
+    Unsigned(ArrayRef),
+    Utf8(ArrayRef),
+    Binary(ArrayRef),
+    Fixed(&'a FixedSizeBinaryArray),
+    Date(ArrayRef, i64),
+    Timestamp(ArrayRef, i128, u8),
+}
+
+fn prepare<'a>(array: &'a dyn Array, name: &str) -> Result<Column<'a>> {
+    let widen = |to: &DataType| cast(array, to).map_err(|e| unfit(name, array.data_type(), &e.to_string()));
+    Ok(match array.data_type() {
+        DataType::Boolean => Column::Boolean(array.as_boolean()),
+        DataType::UInt64 => Column::Unsigned(widen(&DataType::UInt64)?),
+        t if t.is_integer() => Column::Integer(widen(&DataType::Int64)?),
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Column::Utf8(widen(&DataType::Utf8View)?),
+        DataType::FixedSizeBinary(_) => Column::Fixed(array.as_fixed_size_binary()),
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => Column::Binary(widen(&DataType::BinaryView)?),
+        DataType::Date32 => Column::Date(cast(array, &DataType::Int32).and_then(|a| cast(&a, &DataType::Int64)).map_err(|e| unfit(name, array.data_type(), &e.to_string()))?, 1),
+        DataType::Date64 => Column::Date(widen(&DataType::Int64)?, DAY_MS),
+        DataType::Timestamp(unit, zone) => {
+            let nanos = match unit {
+                TimeUnit::Second => 1_000_000_000,
+                TimeUnit::Millisecond => 1_000_000,
+                TimeUnit::Microsecond => 1_000,
+                TimeUnit::Nanosecond => 1,
+            };
+            Column::Timestamp(widen(&DataType::Int64)?, nanos, if zone.is_some() { ZONED } else { NAIVE })
+        }
+        other => return Err(unfit(name, other, "no role takes it")),
+    })
+}
+
+fn unfit(name: &str, data_type: &DataType, why: &str) -> Error {
+    Error::input(
+        Place::column(name),
+        format!("{data_type} can't be a key ({why})"),
+        "use an integer, boolean, string, binary, date, timestamp, or a dictionary of these",
+    )
+}
+
+impl Column<'_> {
+    fn is_null(&self, i: usize) -> bool {
+        match self {
+            Column::Boolean(a) => a.is_null(i),
+            Column::Fixed(a) => a.is_null(i),
+            Column::Integer(a) | Column::Unsigned(a) | Column::Utf8(a) | Column::Binary(a) => a.is_null(i),
+            Column::Date(a, _) | Column::Timestamp(a, ..) => a.is_null(i),
+        }
+    }
+
+    /// Appends the encoding of value `i`, which is not null.
+    fn encode(&self, i: usize, out: &mut Vec<u8>) {
+        let int = |a: &ArrayRef| a.as_primitive::<Int64Type>().value(i);
+        match self {
+            Column::Boolean(a) => out.extend([BOOLEAN, u8::from(a.value(i))]),
+            Column::Integer(a) => fixed(out, INTEGER, i128::from(int(a))),
+            Column::Unsigned(a) => fixed(out, INTEGER, i128::from(a.as_primitive::<UInt64Type>().value(i))),
+            Column::Utf8(a) => delimited(out, STRING, a.as_string_view().value(i).as_bytes()),
+            Column::Binary(a) => delimited(out, BINARY, a.as_binary_view().value(i)),
+            Column::Fixed(a) => delimited(out, BINARY, a.value(i)),
+            Column::Date(a, per_day) => {
+                out.push(DATE);
+                out.extend(int(a).div_euclid(*per_day).to_le_bytes());
+            }
+            Column::Timestamp(a, nanos, tag) => fixed(out, *tag, i128::from(int(a)) * nanos),
+        }
+    }
+}
+
+fn fixed(out: &mut Vec<u8>, tag: u8, value: i128) {
+    out.push(tag);
+    out.extend(value.to_le_bytes());
+}
+
+fn delimited(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
+    out.push(tag);
+    out.extend((bytes.len() as u64).to_le_bytes());
+    out.extend(bytes);
+}
+
+/// Whether each row is null in any of the parts (the identity's null, for composites).
+pub fn any_null(parts: &[ArrayRef]) -> Option<Vec<bool>> {
+    let nulls: Vec<_> = parts.iter().filter_map(|p| p.logical_nulls()).filter(|n| n.null_count() > 0).collect();
+    let len = parts.first().map_or(0, |p| p.len());
+    (!nulls.is_empty()).then(|| (0..len).map(|i| nulls.iter().any(|n| n.is_null(i))).collect())
+}
+
+/// Calls `emit(row, token)` for each row of a chunk; `names` are the parts' columns, one for a plain value.
+/// A row that is null in a part is a value of its own, named by its ordinal in the input, `input_rows[row]`.
+pub fn for_each_token(
+    tokenizer: &Tokenizer,
+    names: &[String],
+    parts: &[ArrayRef],
+    input_rows: &[u32],
+    emit: &mut dyn FnMut(usize, u128),
+) -> Result<()> {
+    let Some(len) = parts.first().map(|p| p.len()) else { return Ok(()) };
+    if let ([name], [part]) = (names, parts)
+        && let DataType::Dictionary(..) = part.data_type()
+    {
+        return dictionary_tokens(tokenizer, name, part, input_rows, emit);
+    }
+    let plain = parts.iter().map(flatten).collect::<Vec<_>>();
+    let columns = names.iter().zip(&plain).map(|(n, a)| prepare(a.as_ref(), n)).collect::<Result<Vec<_>>>()?;
+    let mut previous: Vec<u8> = Vec::new();
+    let mut token = 0;
+    let mut bytes = Vec::new();
+    for i in 0..len {
+        bytes.clear();
+        if columns.iter().any(|c| c.is_null(i)) {
+            emit(i, null_token(tokenizer, input_rows[i]));
+            continue;
+        }
+        if let [column] = columns.as_slice() {
+            column.encode(i, &mut bytes);
+        } else {
+            bytes.push(COMPOSITE);
+            bytes.extend((columns.len() as u32).to_le_bytes());
+            columns.iter().for_each(|c| c.encode(i, &mut bytes));
+        }
+        // Logs are sorted by request more often than not: a run of equal values is hashed once.
+        if bytes != previous {
+            token = tokenizer.token(&bytes);
+            std::mem::swap(&mut bytes, &mut previous);
+        }
+        emit(i, token);
+    }
+    Ok(())
+}
+
+/// A dictionary as its values.
+pub fn flatten(array: &ArrayRef) -> ArrayRef {
+    match array.as_any_dictionary_opt() {
+        // Keys are in range by Arrow's invariants, checked when the array was decoded.
+        Some(dictionary) => take(dictionary.values(), dictionary.keys(), None).unwrap_or_else(|_| array.clone()),
+        None => array.clone(),
+    }
+}
+
+fn dictionary_tokens(
+    tokenizer: &Tokenizer,
+    name: &String,
+    array: &ArrayRef,
+    input_rows: &[u32],
+    emit: &mut dyn FnMut(usize, u128),
+) -> Result<()> {
+    let dictionary = array.as_any_dictionary();
+    let values = dictionary.values();
+    let mut tokens = vec![None; values.len()];
+    let nulls = values.logical_nulls();
+    // Places of the dictionary's own nulls: their tokens are thrown away below.
+    let nowhere = vec![0; values.len()];
+    for_each_token(tokenizer, std::slice::from_ref(name), std::slice::from_ref(values), &nowhere, &mut |i, token| {
+        tokens[i] = nulls.as_ref().is_none_or(|n| n.is_valid(i)).then_some(token);
+    })?;
+    let keys = dictionary.normalized_keys();
+    for (i, key) in keys.into_iter().enumerate() {
+        let token = if array.is_null(i) { None } else { tokens.get(key).copied().flatten() };
+        emit(i, token.unwrap_or_else(|| null_token(tokenizer, input_rows[i])));
+    }
+    Ok(())
+}
+
+fn null_token(tokenizer: &Tokenizer, row: u32) -> u128 {
+    let mut bytes = [NULL; 9];
+    bytes[1..].copy_from_slice(&u64::from(row).to_le_bytes());
+    tokenizer.token(&bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::*;
+
+    use super::super::hasher::test_tokenizer;
+    use super::*;
+
+    fn tokens(tokenizer: &Tokenizer, parts: &[ArrayRef]) -> Vec<u128> {
+        let names: Vec<String> = parts.iter().map(|_| "c".into()).collect();
+        let mut out = Vec::new();
+        let rows: Vec<u32> = (0..parts[0].len() as u32).collect();
+        for_each_token(tokenizer, &names, parts, &rows, &mut |_, t| out.push(t)).unwrap();
+        out
+    }
+
+    #[test]
+    fn vectors_are_stable() {
+        let x = Tokenizer::xxh3();
+        let hex = |parts: &[ArrayRef]| format!("{:032x}", tokens(&x, parts)[0]);
+        let string: ArrayRef = Arc::new(StringArray::from(vec!["user-1"]));
+        let int: ArrayRef = Arc::new(Int64Array::from(vec![42]));
+        let pair: [ArrayRef; 2] = [Arc::new(StringArray::from(vec!["a"])), Arc::new(Int8Array::from(vec![1]))];
+        let boolean: ArrayRef = Arc::new(BooleanArray::from(vec![true]));
+        let found = [hex(&[string.clone()]), hex(&[int]), hex(&pair), hex(&[boolean])];
+        assert_eq!(found, ["VEC_STRING", "VEC_INT", "VEC_PAIR", "VEC_BOOL"]);
+        let keyed = tokens(&test_tokenizer(), &[string])[0];
+        assert_eq!(format!("{keyed:032x}"), "VEC_KEYED");
+        assert_eq!(test_tokenizer().key_facts().unwrap().key_check, "VEC_CHECK");
+    }
+
+    #[test]
+    fn width_layout_and_dictionary_do_not_matter_but_the_type_does() {
+        let x = Tokenizer::xxh3();
+        let narrow: ArrayRef = Arc::new(Int8Array::from(vec![7, 7, 3]));
+        let wide: ArrayRef = Arc::new(UInt64Array::from(vec![7, 7, 3]));
+        let text: ArrayRef = Arc::new(StringArray::from(vec!["7", "7", "3"]));
+        let view: ArrayRef = Arc::new(StringViewArray::from(vec!["7", "7", "3"]));
+        let dictionary: ArrayRef = Arc::new(vec!["7", "7", "3"].into_iter().collect::<DictionaryArray<Int8Type>>());
+        assert_eq!(tokens(&x, &[narrow.clone()]), tokens(&x, &[wide]));
+        assert_eq!(tokens(&x, &[text.clone()]), tokens(&x, &[view]));
+        assert_eq!(tokens(&x, &[text.clone()]), tokens(&x, &[dictionary]));
+        assert_ne!(tokens(&x, &[narrow]), tokens(&x, &[text]));
+        let ms: ArrayRef = Arc::new(TimestampMillisecondArray::from(vec![5]));
+        let us: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![5000]));
+        let zoned: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![5000]).with_timezone("UTC"));
+        assert_eq!(tokens(&x, &[ms]), tokens(&x, &[us.clone()]));
+        assert_ne!(tokens(&x, &[us]), tokens(&x, &[zoned]));
+    }
+
+    #[test]
+    fn composites_are_injective_and_nulls_are_all_different() {
+        let x = Tokenizer::xxh3();
+        let pair = |a: &str, b: &str| -> u128 {
+            let parts: [ArrayRef; 2] = [Arc::new(StringArray::from(vec![a])), Arc::new(StringArray::from(vec![b]))];
+            tokens(&x, &parts)[0]
+        };
+        assert_ne!(pair("ab", "c"), pair("a", "bc"));
+        let nulls: ArrayRef = Arc::new(StringArray::from(vec![None, None, Some("")]));
+        let mut found = tokens(&x, &[nulls]);
+        found.dedup();
+        assert_eq!(found.len(), 3);
+    }
+}

@@ -1,0 +1,14 @@
+//! Stage 3, identity: values in, 128-bit tokens and dense codes out. Raw values go no further than here.
+//!
+//! Takes Arrow arrays of key columns; gives, per column, a code for each row and the token of each code.
+//! Promises: equal values have equal tokens whatever their integer width, string layout or dictionary; the codes
+//! depend on the set of values alone, not on threads or on the order in which chunks arrive.
+
+mod canonical;
+mod hasher;
+mod intern;
+mod plane;
+
+pub use canonical::{Kind, role_kind};
+pub use hasher::{KeyFacts, Tokenizer};
+pub use plane::{ChunkCodes, KeyChunk, LeftOut, PlaneBuilder};

@@ -1,0 +1,280 @@
+//! Builds the key plane: chunks of key columns in, one [`KeyPlane`] out.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
+use arrow::compute::{cast, filter};
+use arrow::datatypes::{DataType, Int64Type};
+
+use super::canonical::{any_null, flatten};
+use super::hasher::Tokenizer;
+use super::intern::Interner;
+use crate::error::{Error, Place, Result};
+use crate::keys::{Codes, KeyPlane, Labels};
+use crate::pipeline::{Field, Nulls, Pipeline, Rule};
+
+/// A row group's key columns, in the order of [`PlaneBuilder::columns`].
+pub struct KeyChunk {
+    /// The file, for errors.
+    pub place: Place,
+    /// Ordinal in the input of the chunk's first row.
+    pub first_row: u32,
+    pub columns: Vec<ArrayRef>,
+    /// Rows for which `input.where` is true; `None`: all.
+    pub keep: Option<BooleanArray>,
+    /// Rows for which `mask.positive` is true; `None`: all.
+    pub positive: Option<BooleanArray>,
+}
+
+/// A chunk's codes, before they are settled.
+pub struct ChunkCodes {
+    input_row: Vec<u32>,
+    identity: Vec<u32>,
+    others: Vec<Vec<u32>>,
+    label: Option<(Vec<Option<u32>>, Vec<(u32, String)>)>,
+    time: Option<Vec<i64>>,
+    positive: Option<Vec<bool>>,
+    filtered: u64,
+    null_identity: u64,
+}
+
+/// Rows that the plane leaves out, by reason.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LeftOut {
+    pub filtered: u64,
+    pub null_identity: u64,
+}
+
+/// Which columns are needed, and the codes handed out so far.
+pub struct PlaneBuilder {
+    names: Vec<String>,
+    nulls: Nulls,
+    identity: Interner,
+    identity_width: usize,
+    /// Fields beside identity, label and time, each one column.
+    fields: Vec<Field>,
+    others: Vec<Interner>,
+    label: Option<Interner>,
+    time: bool,
+}
+
+impl PlaneBuilder {
+    pub fn new(p: &Pipeline, tokenizer: &Tokenizer) -> Self {
+        let mut fields: Vec<Field> = Vec::new();
+        let named = p.rules.iter().flat_map(|r| match r {
+            Rule::Same(fields) => fields.as_slice(),
+            Rule::KnownPositive => &[],
+        });
+        let roles = [(Field::Request, &p.request), (Field::Item, &p.item)];
+        let mapped = roles.iter().filter(|(_, column)| column.is_some()).map(|(field, _)| field);
+        for field in mapped.chain(&p.dedup_key).chain(named) {
+            if !matches!(field, Field::Identity | Field::Label) && !fields.contains(field) {
+                fields.push(field.clone());
+            }
+        }
+        let column = |field: &Field| -> String {
+            let name = match field {
+                Field::Request => p.request.as_ref(),
+                Field::Item => p.item.as_ref(),
+                Field::Column(name) => Some(name),
+                Field::Identity | Field::Label => None,
+            };
+            name.cloned().unwrap_or_default()
+        };
+        let mut names = p.identity.clone();
+        names.extend(fields.iter().map(column));
+        names.extend(p.label.clone());
+        names.extend(p.time.clone());
+        let others = fields
+            .iter()
+            .map(|field| {
+                // Only the item's tokens reach the output; for the rest, the fast hash does.
+                let tokenizer = if *field == Field::Item { tokenizer.clone() } else { Tokenizer::xxh3() };
+                Interner::new(vec![column(field)], tokenizer)
+            })
+            .collect();
+        PlaneBuilder {
+            names,
+            nulls: p.nulls,
+            identity: Interner::new(p.identity.clone(), tokenizer.clone()),
+            identity_width: p.identity.len(),
+            fields,
+            others,
+            label: p.label.clone().map(|l| Interner::new(vec![l], Tokenizer::xxh3())),
+            time: p.time.is_some(),
+        }
+    }
+
+    /// The input columns that chunks must bring, in order; a column may come twice.
+    pub fn columns(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Codes of one chunk; called from many threads, in any order.
+    pub fn chunk(&self, chunk: KeyChunk) -> Result<ChunkCodes> {
+        let rows = chunk.columns.first().map_or(0, |c| c.len());
+        let mut keep: Vec<bool> = match &chunk.keep {
+            Some(keep) => (0..rows).map(|i| keep.is_valid(i) && keep.value(i)).collect(),
+            None => vec![true; rows],
+        };
+        let filtered = keep.iter().filter(|k| !**k).count() as u64;
+        let mut null_identity = 0;
+        if self.nulls != Nulls::Distinct
+            && let Some(nulls) = any_null(&chunk.columns[..self.identity_width])
+        {
+            for (i, keep) in keep.iter_mut().enumerate().filter(|(i, keep)| **keep && nulls[*i]) {
+                if self.nulls == Nulls::Error {
+                    return Err(Error::input(
+                        chunk.place.with_column(self.names[..self.identity_width].join("+")),
+                        format!("row {} has no identity", chunk.first_row as usize + i),
+                        "set identity.nulls to \"drop\" or \"distinct\", or filter with input.where",
+                    ));
+                }
+                *keep = false;
+                null_identity += 1;
+            }
+        }
+        let all = filtered == 0 && null_identity == 0;
+        let input_row: Vec<u32> =
+            (0..rows).filter(|i| keep[*i]).map(|i| chunk.first_row + i as u32).collect();
+        let mask = BooleanArray::from(keep.clone());
+        let columns: Vec<ArrayRef> = chunk
+            .columns
+            .iter()
+            .map(|c| if all { Ok(Arc::clone(c)) } else { filter(c, &mask) })
+            .collect::<Result<_, _>>()
+            .map_err(|e| Error::damaged(chunk.place.clone(), e))?;
+        let (identity, rest) = columns.split_at(self.identity_width);
+        let (others, rest) = rest.split_at(self.others.len());
+        let label = match (&self.label, rest.first()) {
+            (Some(interner), Some(column)) => Some(label_codes(interner, column, &input_row)?),
+            _ => None,
+        };
+        let time = match (self.time, rest.last()) {
+            (true, Some(column)) => Some(self.times(&chunk.place, column, &input_row)?),
+            _ => None,
+        };
+        Ok(ChunkCodes {
+            identity: self.identity.intern(identity, &input_row)?,
+            others: self
+                .others
+                .iter()
+                .zip(others)
+                .map(|(interner, column)| interner.intern(std::slice::from_ref(column), &input_row))
+                .collect::<Result<_>>()?,
+            label,
+            time,
+            positive: chunk.positive.map(|p| {
+                (0..rows).filter(|i| keep[*i]).map(|i| p.is_valid(i) && p.value(i)).collect()
+            }),
+            input_row,
+            filtered,
+            null_identity,
+        })
+    }
+
+    fn times(&self, place: &Place, column: &ArrayRef, input_row: &[u32]) -> Result<Vec<i64>> {
+        let name = self.names.last().cloned().unwrap_or_default();
+        let plain = flatten(column);
+        let fail = |problem: String, remedy: &str| Err(Error::input(place.clone().with_column(&name), problem, remedy));
+        if let Some(i) = plain.logical_nulls().and_then(|n| (0..n.len()).find(|i| n.is_null(*i))) {
+            return fail(format!("row {} has no time", input_row[i]), "filter such rows with input.where");
+        }
+        let wide = match plain.data_type() {
+            DataType::Date32 => cast(&plain, &DataType::Int32).and_then(|a| cast(&a, &DataType::Int64)),
+            _ => cast(&plain, &DataType::Int64),
+        };
+        match wide {
+            Ok(wide) if wide.null_count() == 0 => Ok(wide.as_primitive::<Int64Type>().values().to_vec()),
+            _ => fail("a time does not fit 64 signed bits".into(), "filter such rows with input.where"),
+        }
+    }
+
+    /// Joins the chunks, given in input order.
+    pub fn finish(self, chunks: Vec<ChunkCodes>) -> (KeyPlane, LeftOut) {
+        let mut plane = KeyPlane::default();
+        let mut left_out = LeftOut::default();
+        let (mut identity, mut labels, mut texts) = (Vec::new(), Vec::new(), Vec::new());
+        let mut others: Vec<Vec<Vec<u32>>> = self.others.iter().map(|_| Vec::new()).collect();
+        for chunk in chunks {
+            plane.input_row.extend(chunk.input_row);
+            identity.push(chunk.identity);
+            others.iter_mut().zip(chunk.others).for_each(|(all, codes)| all.push(codes));
+            if let Some((codes, text)) = chunk.label {
+                labels.push(codes);
+                texts.extend(text);
+            }
+            if let Some(time) = chunk.time {
+                plane.time.get_or_insert_default().extend(time);
+            }
+            if let Some(positive) = chunk.positive {
+                plane.positive.get_or_insert_default().extend(positive);
+            }
+            left_out.filtered += chunk.filtered;
+            left_out.null_identity += chunk.null_identity;
+        }
+        plane.identity = self.identity.settle(identity);
+        plane.label = self.label.map(|interner| settle_labels(interner, labels, texts));
+        for ((field, interner), chunks) in self.fields.into_iter().zip(self.others).zip(others) {
+            let codes: Codes = interner.settle(chunks);
+            match field {
+                Field::Request => plane.request = Some(codes),
+                Field::Item => plane.item = Some(codes),
+                Field::Column(name) => plane.columns.push((name, codes)),
+                Field::Identity | Field::Label => {}
+            }
+        }
+        (plane, left_out)
+    }
+}
+
+type LabelCodes = (Vec<Option<u32>>, Vec<(u32, String)>);
+
+/// Provisional codes (`None` for null) and the text of each code that the chunk holds.
+fn label_codes(interner: &Interner, column: &ArrayRef, input_row: &[u32]) -> Result<LabelCodes> {
+    let plain = flatten(column);
+    let nulls = plain.logical_nulls();
+    let valid: Vec<usize> = (0..plain.len()).filter(|i| nulls.as_ref().is_none_or(|n| n.is_valid(*i))).collect();
+    let fail = |e: arrow::error::ArrowError| Error::damaged(Place::column("label"), e);
+    let mask: BooleanArray = (0..plain.len()).map(|i| Some(nulls.as_ref().is_none_or(|n| n.is_valid(i)))).collect();
+    let present = filter(&plain, &mask).map_err(fail)?;
+    let rows: Vec<u32> = valid.iter().map(|i| input_row[*i]).collect();
+    let codes = interner.intern(&[Arc::clone(&present)], &rows)?;
+    let binary = matches!(super::role_kind(plain.data_type()), Some(super::Kind::Binary));
+    let text = if binary { None } else { Some(cast(&present, &DataType::Utf8View).map_err(fail)?) };
+    let mut out = vec![None; plain.len()];
+    let mut seen = HashSet::new();
+    let mut texts = Vec::new();
+    for (k, (&i, &code)) in valid.iter().zip(&codes).enumerate() {
+        out[i] = Some(code);
+        if seen.insert(code) {
+            let text = match &text {
+                Some(text) => text.as_string_view().value(k).to_owned(),
+                None => format!("binary label {code}"),
+            };
+            texts.push((code, text));
+        }
+    }
+    Ok((out, texts))
+}
+
+fn settle_labels(interner: Interner, chunks: Vec<Vec<Option<u32>>>, texts: Vec<(u32, String)>) -> Labels {
+    // The texts' codes are settled as one more chunk, behind the rows.
+    let valid: Vec<u32> = chunks.iter().flatten().flatten().copied().collect();
+    let split = valid.len();
+    let mut settled = interner.settle(vec![valid, texts.iter().map(|(code, _)| *code).collect()]);
+    let of_texts = settled.rows.split_off(split);
+    let null = settled.len() as u32;
+    let mut text: Vec<Option<String>> = vec![None; settled.len() + 1];
+    for (code, (_, value)) in of_texts.into_iter().zip(texts) {
+        text[code as usize] = Some(value);
+    }
+    let mut next = settled.rows.into_iter();
+    let rows = chunks
+        .into_iter()
+        .flatten()
+        .map(|code| if code.is_some() { next.next().unwrap_or(null) } else { null })
+        .collect();
+    Labels { rows, text }
+}

@@ -1,0 +1,112 @@
+//! The key plane: what is known of each example before its payload is touched. Plain data that the
+//! stages hand to one another; ~30 bytes a row.
+//!
+//! Rows are ordinals into the plane, in input order. Values are dense codes: equal values have equal codes,
+//! and a null where nulls are never equal has a code of its own.
+
+use crate::pipeline::Field;
+
+/// One key column as dense codes.
+#[derive(Debug, Clone, Default)]
+pub struct Codes {
+    /// The code of each row.
+    pub rows: Vec<u32>,
+    /// The 128-bit token of each code, ascending; so codes do not depend on who saw a value first.
+    pub tokens: Vec<u128>,
+}
+
+impl Codes {
+    /// Number of distinct values.
+    pub fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.tokens.is_empty()
+    }
+
+    fn select(&mut self, keep: &[u32]) {
+        self.rows = keep.iter().map(|&r| self.rows[r as usize]).collect();
+    }
+}
+
+/// The class of each row: codes with their values as text; `None` is the class of rows without a label.
+#[derive(Debug, Clone, Default)]
+pub struct Labels {
+    pub rows: Vec<u32>,
+    pub text: Vec<Option<String>>,
+}
+
+/// All keys of all rows, column by column.
+#[derive(Debug, Clone, Default)]
+pub struct KeyPlane {
+    /// The row's ordinal in the input, over all shards; ascending.
+    pub input_row: Vec<u32>,
+    pub identity: Codes,
+    pub request: Option<Codes>,
+    pub item: Option<Codes>,
+    pub label: Option<Labels>,
+    /// In the unit of the time column.
+    pub time: Option<Vec<i64>>,
+    /// Nanoseconds in a unit of `time`; `None` for integers, whose unit nobody knows.
+    pub time_unit_nanos: Option<u64>,
+    /// Whether the row satisfies `mask.positive`; `None`: all do.
+    pub positive: Option<Vec<bool>>,
+    /// Further columns that rules or the dedup key name.
+    pub columns: Vec<(String, Codes)>,
+}
+
+impl KeyPlane {
+    pub fn len(&self) -> usize {
+        self.input_row.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.input_row.is_empty()
+    }
+
+    /// The codes of a role or column that the pipeline names; `None` where the plane lacks it.
+    pub fn codes(&self, field: &Field) -> Option<&[u32]> {
+        match field {
+            Field::Identity => Some(&self.identity.rows),
+            Field::Request => self.request.as_ref().map(|c| c.rows.as_slice()),
+            Field::Item => self.item.as_ref().map(|c| c.rows.as_slice()),
+            Field::Label => self.label.as_ref().map(|c| c.rows.as_slice()),
+            Field::Column(name) => self.columns.iter().find(|(n, _)| n == name).map(|(_, c)| c.rows.as_slice()),
+        }
+    }
+
+    pub fn is_positive(&self, row: u32) -> bool {
+        self.positive.as_ref().is_none_or(|p| p[row as usize])
+    }
+
+    /// Keeps only the given rows, ascending. Codes stay as they are.
+    pub fn select(&mut self, keep: &[u32]) {
+        if keep.len() == self.len() {
+            return;
+        }
+        fn pick<T: Copy>(values: &mut Vec<T>, keep: &[u32]) {
+            *values = keep.iter().map(|&r| values[r as usize]).collect();
+        }
+        pick(&mut self.input_row, keep);
+        self.identity.select(keep);
+        if let Some(codes) = &mut self.request {
+            codes.select(keep);
+        }
+        if let Some(codes) = &mut self.item {
+            codes.select(keep);
+        }
+        if let Some(labels) = &mut self.label {
+            pick(&mut labels.rows, keep);
+        }
+        if let Some(time) = &mut self.time {
+            pick(time, keep);
+        }
+        if let Some(positive) = &mut self.positive {
+            pick(positive, keep);
+        }
+        for (_, codes) in &mut self.columns {
+            codes.select(keep);
+        }
+    }
+}

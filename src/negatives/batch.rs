@@ -1,0 +1,138 @@
+//! The masks of one batch.
+
+use super::bits::Bits;
+use crate::classes::Classes;
+use super::known_positive::{Lookup, Positives};
+use crate::compose::plan::Plan;
+use crate::keys::KeyPlane;
+use crate::pipeline::{Field, Pipeline, Rule};
+
+/// What a batch's rows have in common, ready to give the mask of each row.
+pub struct BatchMasks<'a> {
+    pub users: Classes,
+    /// When `columns.item` is mapped.
+    pub items: Option<Classes>,
+    rows: usize,
+    /// Whether `same:identity` is among the rules.
+    same_user: bool,
+    same: Vec<Same>,
+    /// Identity codes by user slot, with what `known_positive` needs.
+    known: Option<(Vec<u32>, &'a Positives, Lookup)>,
+    /// What an identity's rows have in common is worked out once, for identities with several rows.
+    shared: Vec<Option<Bits>>,
+    excluded: Bits,
+}
+
+/// One rule's classes; a class so large that its bits are cheaper than its list has them.
+struct Same {
+    classes: Classes,
+    bits: Vec<Option<Bits>>,
+}
+
+impl Same {
+    fn new(classes: Classes) -> Self {
+        let slots = classes.of.len();
+        let bits = (0..classes.len() as u32).map(|class| {
+            let members = classes.members(class);
+            (members.len() > slots.div_ceil(64)).then(|| {
+                let mut bits = Bits::zero(slots);
+                members.iter().for_each(|s| bits.set(*s));
+                bits
+            })
+        });
+        Same { bits: bits.collect(), classes }
+    }
+
+    fn add(&self, slot: u32, excluded: &mut Bits) {
+        let class = self.classes.of[slot as usize];
+        match &self.bits[class as usize] {
+            Some(bits) => excluded.union(bits),
+            None => self.classes.members(class).iter().for_each(|s| excluded.set(*s)),
+        }
+    }
+}
+
+/// The mask of one row; bits are indexed by slot.
+pub struct RowMask<'a> {
+    /// Slots that are not negatives, without the row itself.
+    pub excluded: &'a Bits,
+    /// Number of slots that are.
+    pub valid: u32,
+}
+
+impl<'a> BatchMasks<'a> {
+    /// `positives` must be there if the pipeline has the rule `known_positive`.
+    pub fn new(p: &Pipeline, plane: &KeyPlane, plan: &Plan, positives: Option<&'a Positives>, batch: usize) -> Self {
+        let rows = plan.batch(batch);
+        let classes = |codes: &[u32]| Classes::new(rows.iter().map(|row| u64::from(codes[*row as usize])));
+        let users = classes(&plane.identity.rows);
+        let items = plane.item.as_ref().map(|item| classes(&item.rows));
+        let identity = Rule::Same(vec![Field::Identity]);
+        let mut same: Vec<Same> = Vec::new();
+        for rule in p.rules.iter().filter(|r| **r != identity) {
+            let Rule::Same(fields) = rule else { continue };
+            let agreeing = fields.iter().filter_map(|f| plane.codes(f)).map(classes).reduce(|a, b| a.and(&b));
+            same.extend(agreeing.map(Same::new));
+        }
+        if !plan.copy.is_empty() {
+            same.push(Same::new(Classes::new(rows.iter().map(|row| u64::from(*row)))));
+        }
+        let known = match (positives, &items) {
+            (Some(positives), Some(items)) if p.rules.contains(&Rule::KnownPositive) => {
+                let first = (0..users.len() as u32).map(|u| rows[users.members(u)[0] as usize]);
+                let codes = first.map(|row| plane.identity.rows[row as usize]).collect();
+                Some((codes, positives, Lookup::new(items)))
+            }
+            _ => None,
+        };
+        BatchMasks {
+            rows: rows.len(),
+            same_user: p.rules.contains(&identity),
+            shared: vec![None; users.len()],
+            excluded: Bits::zero(rows.len()),
+            users,
+            items,
+            same,
+            known,
+        }
+    }
+
+    /// Sets `bits` to the slots of the row's identity, the row itself among them.
+    pub fn same_user(&self, slot: u32, bits: &mut Bits) {
+        bits.clear();
+        self.users.members(self.users.of[slot as usize]).iter().for_each(|s| bits.set(*s));
+    }
+
+    /// The union of all rules for the anchor at `slot`.
+    pub fn row(&mut self, slot: u32) -> RowMask<'_> {
+        let user = self.users.of[slot as usize];
+        self.excluded.clear();
+        if self.users.members(user).len() == 1 {
+            self.add_shared_into_excluded(user);
+        } else {
+            if self.shared[user as usize].is_none() {
+                self.add_shared_into_excluded(user);
+                self.shared[user as usize] = Some(self.excluded.clone());
+            }
+            if let Some(shared) = &self.shared[user as usize] {
+                self.excluded.clone_from(shared);
+            }
+        }
+        self.same.iter().for_each(|same| same.add(slot, &mut self.excluded));
+        if let (Some(_), Some(items)) = (&self.known, &self.items) {
+            items.members(items.of[slot as usize]).iter().for_each(|s| self.excluded.set(*s));
+        }
+        self.excluded.unset(slot);
+        let valid = self.rows as u32 - 1 - self.excluded.count();
+        RowMask { excluded: &self.excluded, valid }
+    }
+
+    fn add_shared_into_excluded(&mut self, user: u32) {
+        if self.same_user {
+            self.users.members(user).iter().for_each(|s| self.excluded.set(*s));
+        }
+        if let (Some((codes, positives, lookup)), Some(items)) = (&self.known, &self.items) {
+            positives.exclude(codes[user as usize], items, lookup, &mut self.excluded);
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Stage 5, negatives: plan and keys in, masks out. Pure.
+//!
+//! For each batch: who is whose user, which candidates are valid negatives of which anchor, and the item's log-probability
+//! of being drawn. Promises: the union of the pipeline's rules, exactly, and never the anchor or a copy of its
+//! example; nothing quadratic but the bits themselves.
+
+mod batch;
+mod bits;
+mod columns;
+mod known_positive;
+mod log_q;
+
+pub use batch::{BatchMasks, RowMask};
+pub use bits::{Bits, set_bits};
+
+pub use columns::{BatchColumns, Columns};
+pub use known_positive::Positives;
+pub use log_q::{ln_share, log_q};

@@ -1,0 +1,130 @@
+//! Decoded columns in memory, and rows picked out of them.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, UInt32Array, new_empty_array, new_null_array};
+use arrow::compute::{interleave, take};
+use arrow::datatypes::DataType;
+use rayon::prelude::*;
+
+use crate::error::{Error, Place, Result};
+
+/// A row group's place in the input.
+#[derive(Debug, Clone, Copy)]
+pub struct RowGroupSpan {
+    pub first_row: u32,
+    pub rows: u32,
+}
+
+/// Decodes a column (by position) of a row group (by position): arrays of its rows, in order.
+pub trait Decoder: Sync {
+    fn spans(&self) -> &[RowGroupSpan];
+    fn decode(&self, column: usize, row_group: usize) -> Result<Vec<ArrayRef>>;
+}
+
+/// One column's arrays; `rows[i]` is the input row of the i-th value over all of them.
+struct Column {
+    chunks: Vec<ArrayRef>,
+    /// First value of each chunk, and the number of all values.
+    starts: Vec<u32>,
+    rows: Arc<Vec<u32>>,
+}
+
+/// Columns of the wanted input rows.
+pub struct Payload {
+    columns: Vec<Column>,
+}
+
+impl Payload {
+    /// Decodes columns `0..types.len()`, each value once, and keeps those of `wanted[column]`: ascending input rows.
+    pub fn load(decoder: &impl Decoder, wanted: &[Arc<Vec<u32>>]) -> Result<Self> {
+        let groups = decoder.spans().len();
+        let tasks: Vec<(usize, usize)> = (0..wanted.len()).flat_map(|c| (0..groups).map(move |g| (c, g))).collect();
+        let mut decoded: Vec<Vec<ArrayRef>> = tasks
+            .into_par_iter()
+            .map(|(column, group)| {
+                let span = decoder.spans()[group];
+                let rows = within(&wanted[column], span);
+                if rows.is_empty() { Ok(Vec::new()) } else { pick(decoder.decode(column, group)?, rows, span) }
+            })
+            .collect::<Result<_>>()?;
+        let columns = wanted.iter().enumerate().map(|(column, rows)| {
+            let chunks: Vec<ArrayRef> =
+                decoded[column * groups..(column + 1) * groups].iter_mut().flat_map(std::mem::take).collect();
+            let mut starts = vec![0u32];
+            for chunk in &chunks {
+                starts.push(starts[starts.len() - 1] + chunk.len() as u32);
+            }
+            Column { chunks, starts, rows: Arc::clone(rows) }
+        });
+        Ok(Payload { columns: columns.collect() })
+    }
+
+    /// The column's values of the given input rows, in the order given; `None` is a null.
+    pub fn gather(&self, column: usize, data_type: &DataType, rows: &[Option<u32>]) -> Result<Vec<ArrayRef>> {
+        let column = &self.columns[column];
+        let null = new_null_array(data_type, 1);
+        let mut sources: Vec<&dyn Array> = column.chunks.iter().map(|c| c.as_ref()).collect();
+        let nowhere = (sources.len(), 0);
+        sources.push(null.as_ref());
+        let all = column.rows.len();
+        let dense = all > 0 && column.rows[all - 1] as usize == all - 1;
+        let find = |row: u32| {
+            let at = if dense { row } else { column.rows.partition_point(|r| *r < row) as u32 };
+            let chunk = column.starts.partition_point(|start| *start <= at) - 1;
+            (chunk, (at - column.starts[chunk]) as usize)
+        };
+        let indices: Vec<(usize, usize)> = rows.iter().map(|row| row.map_or(nowhere, find)).collect();
+        let mut out = Vec::new();
+        interleave_in_parts(&sources, &indices, &mut out)?;
+        if out.is_empty() {
+            out.push(new_empty_array(data_type));
+        }
+        Ok(out)
+    }
+}
+
+/// The wanted rows of a row group.
+fn within(rows: &[u32], span: RowGroupSpan) -> &[u32] {
+    let end = u64::from(span.first_row) + u64::from(span.rows);
+    &rows[rows.partition_point(|r| *r < span.first_row)..rows.partition_point(|r| u64::from(*r) < end)]
+}
+
+/// Keeps the wanted rows of a row group's arrays.
+fn pick(arrays: Vec<ArrayRef>, rows: &[u32], span: RowGroupSpan) -> Result<Vec<ArrayRef>> {
+    if rows.len() == span.rows as usize {
+        return Ok(arrays);
+    }
+    let mut start = span.first_row;
+    let mut out = Vec::new();
+    for array in arrays {
+        let own = within(rows, RowGroupSpan { first_row: start, rows: array.len() as u32 });
+        if !own.is_empty() {
+            let indices = UInt32Array::from_iter_values(own.iter().map(|row| row - start));
+            out.push(take(&array, &indices, None).map_err(too_large)?);
+        }
+        start += array.len() as u32;
+    }
+    Ok(out)
+}
+
+/// Interleaves; halves what is too long for 32-bit offsets, down to single rows.
+fn interleave_in_parts(sources: &[&dyn Array], indices: &[(usize, usize)], out: &mut Vec<ArrayRef>) -> Result<()> {
+    if indices.is_empty() {
+        return Ok(());
+    }
+    match interleave(sources, indices) {
+        Ok(array) => out.push(array),
+        Err(_) if indices.len() > 1 => {
+            let (head, tail) = indices.split_at(indices.len() / 2);
+            interleave_in_parts(sources, head, out)?;
+            interleave_in_parts(sources, tail, out)?;
+        }
+        Err(e) => return Err(too_large(e)),
+    }
+    Ok(())
+}
+
+fn too_large(error: arrow::error::ArrowError) -> Error {
+    Error::input(Place::default(), format!("rows can't be brought together ({error})"), "split values of this size")
+}

@@ -1,0 +1,13 @@
+//! The pipeline file: as typed ([`file`]), changed by `--set` ([`load`]), and with everything decided ([`resolve`]).
+//!
+//! Takes a path and overrides; gives a [`Pipeline`] in which every default is written out and every
+//! contradiction that can be seen without the data has been refused.
+
+mod file;
+mod load;
+mod record;
+mod resolve;
+
+pub use file::{Encoding, Hash, Keep, Layout, Mode, Nulls, PipelineFile, Remainder, Scarce};
+pub use load::{load, nearest};
+pub use resolve::{Field, Group, Pipeline, Rule, Window};

@@ -1,0 +1,82 @@
+//! The pipeline as the manifest records it: every default written out, nothing that names a machine or a secret.
+
+use serde_json::{Map, Value, json};
+
+use super::file::Hash;
+use super::resolve::{Field, Pipeline, Rule, Window};
+
+impl Pipeline {
+    /// The resolved pipeline without `input.shards`, `output.path` and `identity.key_file`;
+    /// with blake3, predicates only as digests, since they may name identities.
+    pub fn record(&self) -> Value {
+        let predicate = |text: &Option<String>| match (text, self.hash) {
+            (Some(text), Hash::Blake3) => json!({ "blake3": blake3::hash(text.as_bytes()).to_hex().to_string() }),
+            (text, _) => json!(text),
+        };
+        let identity = match self.identity.as_slice() {
+            [one] => json!(one),
+            many => json!(many),
+        };
+        let window = match self.window {
+            None => Value::Null,
+            Some(Window::Rows(n)) => json!(n),
+            Some(Window::Nanoseconds(n)) => {
+                json!(humantime::format_duration(std::time::Duration::from_nanos(n)).to_string())
+            }
+        };
+        let group = self.group.as_ref().map(|g| {
+            // In the order of the pipeline file, which is the order of the rows in a group.
+            let classes: Map<String, Value> = g.classes.iter().map(|(label, n)| (label.clone(), json!(n))).collect();
+            json!({ "classes": classes, "scarce": g.scarce })
+        });
+        json!({
+            "input": { "where": predicate(&self.predicate), "drop": self.drop, "hive": self.hive },
+            "columns": {
+                "identity": identity, "request": self.request, "item": self.item,
+                "label": self.label, "time": self.time,
+            },
+            "dedup": {
+                "key": self.dedup_key.iter().map(Field::name).collect::<Vec<_>>(), "keep": self.keep,
+            },
+            "identity": { "hash": self.hash, "nulls": self.nulls, "keep_raw": self.keep_raw },
+            "requests": { "layout": self.layout, "columns": self.request_columns },
+            "compose": {
+                "mode": self.mode, "batch_size": self.batch_size, "seed": self.seed, "window": window,
+                "remainder": self.remainder, "group": group,
+            },
+            "mask": {
+                "rules": self.rules.iter().map(Rule::text).collect::<Vec<_>>(),
+                "positive": predicate(&self.positive), "encoding": self.encoding,
+            },
+            "output": {
+                "ranks": self.ranks, "compression": self.compression_text, "shard_rows": self.shard_rows,
+                "row_group_rows": self.row_group_rows, "positives": self.positives,
+            },
+        })
+    }
+}
+
+impl Field {
+    /// The role's name, or the column's.
+    pub fn name(&self) -> &str {
+        match self {
+            Field::Identity => "identity",
+            Field::Request => "request",
+            Field::Item => "item",
+            Field::Label => "label",
+            Field::Column(name) => name,
+        }
+    }
+}
+
+impl Rule {
+    /// As the pipeline file writes it.
+    pub fn text(&self) -> String {
+        match self {
+            Rule::KnownPositive => "known_positive".into(),
+            Rule::Same(fields) => {
+                format!("same:{}", fields.iter().map(Field::name).collect::<Vec<_>>().join("+"))
+            }
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! Everything decided: roles bound, rules parsed, contradictions refused, before a byte of data is read.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use parquet::basic::Compression;
+
+use super::file::*;
+use crate::error::{Error, Result};
+use crate::schema;
+
+/// A pipeline in which nothing is left open.
+#[derive(Debug, Clone)]
+pub struct Pipeline {
+    pub shards: Vec<String>,
+    pub predicate: Option<String>,
+    pub drop: Vec<String>,
+    pub hive: bool,
+    pub identity: Vec<String>,
+    pub request: Option<String>,
+    pub item: Option<String>,
+    pub label: Option<String>,
+    pub time: Option<String>,
+    /// Empty: no dedup.
+    pub dedup_key: Vec<Field>,
+    pub keep: Keep,
+    pub hash: Hash,
+    pub key_file: Option<PathBuf>,
+    pub nulls: Nulls,
+    pub keep_raw: bool,
+    pub layout: Layout,
+    pub request_columns: Vec<String>,
+    pub mode: Mode,
+    /// Rows of the global batch, at least 1.
+    pub batch_size: usize,
+    pub seed: u64,
+    pub window: Option<Window>,
+    pub remainder: Remainder,
+    pub group: Option<Group>,
+    pub rules: Vec<Rule>,
+    pub positive: Option<String>,
+    pub encoding: Encoding,
+    pub output: PathBuf,
+    pub ranks: usize,
+    pub compression: Compression,
+    pub compression_text: String,
+    pub shard_rows: u64,
+    pub row_group_rows: u64,
+    pub positives: bool,
+}
+
+/// A role, or a column by its name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Field {
+    Identity,
+    Request,
+    Item,
+    Label,
+    Column(String),
+}
+
+/// Rows mix only within a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Window {
+    Rows(u64),
+    Nanoseconds(u64),
+}
+
+/// The shape of a group: label values with their rows, in order.
+#[derive(Debug, Clone)]
+pub struct Group {
+    pub classes: Vec<(String, u32)>,
+    pub scarce: Scarce,
+}
+
+impl Group {
+    /// Rows of a group.
+    pub fn size(&self) -> usize {
+        self.classes.iter().map(|(_, n)| *n as usize).sum()
+    }
+}
+
+/// Why a candidate is not a negative.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rule {
+    /// Anchor and candidate agree in all of these.
+    Same(Vec<Field>),
+    /// The candidate's item is a positive of the anchor's identity anywhere in the input.
+    KnownPositive,
+}
+
+impl Pipeline {
+    /// Rows of a batch that one rank reads.
+    pub fn slice(&self) -> usize {
+        self.batch_size / self.ranks
+    }
+
+    /// Binds a name to the role it means, else to a column.
+    fn field(&self, name: &str) -> Field {
+        match name {
+            "identity" => Field::Identity,
+            "request" if self.request.is_some() => Field::Request,
+            "item" if self.item.is_some() => Field::Item,
+            "label" if self.label.is_some() => Field::Label,
+            "time" => self.time.clone().map_or_else(|| Field::Column(name.into()), Field::Column),
+            _ if self.identity.len() == 1 && self.identity[0] == name => Field::Identity,
+            _ if self.request.as_deref() == Some(name) => Field::Request,
+            _ if self.item.as_deref() == Some(name) => Field::Item,
+            _ => Field::Column(name.into()),
+        }
+    }
+
+    fn rule(&self, text: &str) -> Result<Rule> {
+        let wrong = || {
+            Error::pipeline(
+                "mask.rules",
+                format!("`{text}` is no rule"),
+                "use \"known_positive\", \"same:identity\", \"same:identity+label\" or \"same:\" with any roles or columns",
+            )
+        };
+        if text == "known_positive" {
+            return Ok(Rule::KnownPositive);
+        }
+        let names = text.strip_prefix("same:").ok_or_else(wrong)?;
+        let fields: Vec<Field> = names.split('+').map(|n| self.field(n.trim())).collect();
+        if names.split('+').any(|n| n.trim().is_empty()) {
+            return Err(wrong());
+        }
+        Ok(Rule::Same(fields))
+    }
+}
+
+fn refuse<T>(at: &str, problem: impl Into<String>, remedy: impl Into<String>) -> Result<T> {
+    Err(Error::pipeline(at, problem, remedy))
+}
+
+pub(super) fn resolve(file: PipelineFile) -> Result<Pipeline> {
+    let identity = match file.columns.identity {
+        OneOrMany::One(name) => vec![name],
+        OneOrMany::Many(names) => names,
+    };
+    let compression = Compression::from_str(&file.output.compression).map_err(|e| {
+        Error::pipeline(
+            "output.compression",
+            format!("`{}` is no codec ({e})", file.output.compression),
+            "use \"zstd(1)\", \"snappy\", \"lz4_raw\", \"gzip(6)\", \"brotli(4)\" or \"uncompressed\"",
+        )
+    })?;
+    let mut p = Pipeline {
+        shards: file.input.shards,
+        predicate: file.input.predicate,
+        drop: file.input.drop,
+        hive: file.input.hive,
+        identity,
+        request: file.columns.request,
+        item: file.columns.item,
+        label: file.columns.label,
+        time: file.columns.time,
+        dedup_key: Vec::new(),
+        keep: file.dedup.keep,
+        hash: file.identity.hash,
+        key_file: file.identity.key_file.map(PathBuf::from),
+        nulls: file.identity.nulls,
+        keep_raw: file.identity.keep_raw,
+        layout: file.requests.layout,
+        request_columns: file.requests.columns,
+        mode: file.compose.mode,
+        batch_size: file.compose.batch_size as usize,
+        seed: file.compose.seed,
+        window: window(file.compose.window)?,
+        remainder: file.compose.remainder,
+        group: file.compose.group.map(|g| Group { classes: g.classes.0, scarce: g.scarce }),
+        rules: Vec::new(),
+        positive: file.mask.positive,
+        encoding: file.mask.encoding,
+        output: PathBuf::from(file.output.path),
+        ranks: file.output.ranks as usize,
+        compression,
+        compression_text: file.output.compression,
+        shard_rows: file.output.shard_rows,
+        row_group_rows: file.output.row_group_rows,
+        positives: file.output.positives,
+    };
+    p.dedup_key = match &file.dedup.key {
+        Some(names) => names.iter().map(|n| p.field(n)).collect(),
+        None if p.request.is_some() && p.item.is_some() => vec![Field::Identity, Field::Request, Field::Item],
+        None => Vec::new(),
+    };
+    p.rules = match (&file.mask.rules, p.mode) {
+        (Some(rules), _) => rules.iter().map(|r| p.rule(r)).collect::<Result<_>>()?,
+        (None, Mode::IdentityGrouped) => Vec::new(),
+        (None, _) => vec![Rule::Same(vec![Field::Identity])],
+    };
+    check_roles(&p)?;
+    check_shape(&p)?;
+    Ok(p)
+}
+
+fn window(text: Option<WindowText>) -> Result<Option<Window>> {
+    let window = match text {
+        None => return Ok(None),
+        Some(WindowText::Rows(n)) => Window::Rows(n),
+        Some(WindowText::Duration(text)) => {
+            let duration = humantime::parse_duration(&text).map_err(|e| {
+                Error::pipeline(
+                    "compose.window",
+                    format!("`{text}` is no duration ({e})"),
+                    "write it as \"30m\", \"1h\" or \"7days\", or as a number of rows",
+                )
+            })?;
+            let nanos = u64::try_from(duration.as_nanos()).ok().filter(|n| i64::try_from(*n).is_ok());
+            Window::Nanoseconds(nanos.ok_or_else(|| {
+                Error::pipeline("compose.window", "it is longer than 292 years", "leave compose.window out")
+            })?)
+        }
+    };
+    if matches!(window, Window::Rows(0) | Window::Nanoseconds(0)) {
+        return refuse("compose.window", "it is empty", "use at least one row or one nanosecond, or leave it out");
+    }
+    Ok(Some(window))
+}
+
+fn check_roles(p: &Pipeline) -> Result<()> {
+    if p.shards.is_empty() {
+        return refuse("input.shards", "it is empty", "name files, directories or globs");
+    }
+    if p.identity.is_empty() {
+        return refuse("columns.identity", "it is empty", "name the column whose rows are not negatives of one another");
+    }
+    if p.time.is_none() && matches!(p.window, Some(Window::Nanoseconds(_))) {
+        return refuse("compose.window", "a duration needs columns.time", "map columns.time, or use a number of rows");
+    }
+    if p.request.is_none() {
+        if p.mode == Mode::RequestPacked {
+            return refuse("compose.mode", "request_packed needs columns.request", "map columns.request");
+        }
+        if p.layout == Layout::First || !p.request_columns.is_empty() {
+            return refuse("requests", "request columns need columns.request", "map columns.request");
+        }
+    }
+    if p.layout == Layout::First && p.request_columns.is_empty() {
+        return refuse("requests.columns", "layout \"first\" needs them", "name the request-level columns");
+    }
+    if p.item.is_none() && (p.positives || p.rules.contains(&Rule::KnownPositive)) {
+        return refuse("columns.item", "known positives need it", "map columns.item");
+    }
+    if !p.keep_raw && p.item.as_ref().is_some_and(|item| p.identity.contains(item)) {
+        return refuse(
+            "columns.item",
+            "it is also an identity column, and items.parquet would show its raw values",
+            "set identity.keep_raw = true, or map another column",
+        );
+    }
+    match (p.hash, &p.key_file) {
+        (Hash::Blake3, None) => {
+            refuse("identity.key_file", "blake3 needs a key", "name a file of at least 32 random bytes")
+        }
+        (Hash::Xxh3, Some(_)) => {
+            refuse("identity.key_file", "xxh3 takes no key", "set identity.hash = \"blake3\", or leave key_file out")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_shape(p: &Pipeline) -> Result<()> {
+    let b = p.batch_size;
+    if b == 0 {
+        return refuse("compose.batch_size", "it is 0", "use the number of rows whose embeddings meet in one loss");
+    }
+    if p.ranks == 0 {
+        return refuse("output.ranks", "it is 0", "use the number of data-parallel readers, 1 for a single one");
+    }
+    if !b.is_multiple_of(p.ranks) {
+        return refuse(
+            "compose.batch_size",
+            format!("{b} is not a multiple of output.ranks = {}", p.ranks),
+            format!("use {}", (b / p.ranks + 1) * p.ranks),
+        );
+    }
+    if p.ranks > 1 && p.remainder == Remainder::Short {
+        return refuse(
+            "compose.remainder",
+            "a short last batch can't be cut for several ranks",
+            "set compose.remainder to \"drop\" or \"pad\"",
+        );
+    }
+    if b > schema::MAX_BITMAP_BATCH && p.encoding == Encoding::Bitmap {
+        return refuse(
+            "mask.encoding",
+            format!("bitmaps go to batches of {}", schema::MAX_BITMAP_BATCH),
+            "set mask.encoding = \"slots\"",
+        );
+    }
+    if p.shard_rows == 0 || p.row_group_rows == 0 {
+        return refuse("output", "shard_rows and row_group_rows must be at least 1", "leave them out for the defaults");
+    }
+    match (&p.group, p.mode) {
+        (None, Mode::IdentityGrouped) => {
+            return refuse(
+                "compose.group.classes",
+                "identity_grouped needs them",
+                "name the rows of each label value in a group, such as classes = { real = 1, fake = 1 }",
+            );
+        }
+        (Some(_), Mode::UserSpread | Mode::RequestPacked) => {
+            return refuse("compose.group", "only identity_grouped has groups", "set compose.mode = \"identity_grouped\"");
+        }
+        _ => {}
+    }
+    if let Some(group) = &p.group {
+        if p.label.is_none() {
+            return refuse("columns.label", "group classes are values of it", "map columns.label");
+        }
+        if group.classes.is_empty() || group.classes.iter().any(|(_, n)| *n == 0) {
+            return refuse("compose.group.classes", "every class needs at least one row", "use counts from 1");
+        }
+        let (g, slice) = (group.size(), p.slice());
+        if !slice.is_multiple_of(g) {
+            let near = slice.div_ceil(g) * g * p.ranks;
+            return refuse(
+                "compose.batch_size",
+                format!("groups of {g} rows don't fill {slice} rows (batch_size {b} over {} ranks)", p.ranks),
+                format!("use batch_size = {near}"),
+            );
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! The figures of a plan: counts, metrics and both baselines.
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::prepare::Prepared;
+use crate::compose::Plan;
+use crate::error::Result;
+use crate::keys::KeyPlane;
+use crate::negatives::Columns;
+use crate::pipeline::{Mode, Pipeline};
+use crate::stats::{Baseline, BatchStats, Counts, Metrics, co_user_ratio, random_order};
+
+/// What was composed, in numbers.
+#[derive(Debug, Clone, Serialize)]
+pub struct Figures {
+    pub counts: Counts,
+    #[serde(rename = "stats")]
+    pub metrics: Metrics,
+}
+
+/// Counts and metrics of a plan whose batches were measured.
+pub fn measured(p: &Pipeline, prepared: &Prepared, stats: &[BatchStats]) -> Figures {
+    let Prepared { source, plane, plan, left_out, duplicates, .. } = prepared;
+    let distinct = |codes: &crate::keys::Codes| {
+        let mut seen = vec![false; codes.len()];
+        plan.order.iter().for_each(|row| seen[codes.rows[*row as usize] as usize] = true);
+        seen.into_iter().filter(|s| *s).count() as u64
+    };
+    let counts = Counts {
+        rows_in: source.rows.into(),
+        filtered: left_out.filtered,
+        null_identity: left_out.null_identity,
+        duplicates: *duplicates,
+        dropped: plan.dropped.len() as u64,
+        copies: plan.copies() as u64,
+        rows_out: plan.order.len() as u64,
+        users: distinct(&plane.identity),
+        requests: plane.request.as_ref().map_or(0, distinct),
+        items: plane.item.as_ref().map_or(0, distinct),
+        batches: plan.batches() as u64,
+        max_requests_per_batch: stats.iter().map(|s| s.max_requests_per_slice.into()).max().unwrap_or(0),
+    };
+    let met = met_ratio(p, plane, plan);
+    Figures { metrics: Metrics::new(stats, &counts, p.batch_size, met), counts }
+}
+
+/// Counts and metrics of a plan, measured without writing it.
+pub fn figures(p: &Pipeline, prepared: &Prepared) -> Result<Figures> {
+    Ok(measured(p, prepared, &measure(p, prepared, &prepared.plane, &prepared.plan)?))
+}
+
+fn measure(p: &Pipeline, prepared: &Prepared, plane: &KeyPlane, plan: &Plan) -> Result<Vec<BatchStats>> {
+    let columns = Columns { pipeline: p, plane, plan, positives: prepared.positives.as_ref(), log_q: None };
+    (0..plan.batches()).into_par_iter().map(|batch| columns.stats(batch)).collect()
+}
+
+fn met_ratio(p: &Pipeline, plane: &KeyPlane, plan: &Plan) -> Option<f64> {
+    let tokens = &plane.identity.tokens;
+    let token = |row: &u32| tokens[plane.identity.rows[*row as usize] as usize] as u64 as i64;
+    let reading: Vec<i64> = plan.order.iter().map(token).collect();
+    co_user_ratio(&reading, |at| plan.copy_at(at) > 0, p.batch_size, p.seed)
+}
+
+/// The two baselines: a uniformly random order in closed form, and the input's own order, measured.
+pub fn baselines(p: &Pipeline, prepared: &Prepared) -> Result<(Baseline, Baseline)> {
+    let plane = &prepared.plane;
+    let mut plan = Plan::new(p.batch_size);
+    plan.order = (0..plane.len() as u32).collect();
+    let stats = measure(p, prepared, plane, &plan)?;
+    let counts = Counts { batches: plan.batches() as u64, rows_out: plane.len() as u64, ..Counts::default() };
+    let metrics = Metrics::new(&stats, &counts, p.batch_size, met_ratio(p, plane, &plan));
+    let input = Baseline {
+        same_user_rate: Some(metrics.same_user_rate),
+        match_rate: metrics.match_rate,
+        users_per_batch: Some(metrics.users_per_batch.mean),
+        co_user_ratio: metrics.co_user_ratio,
+        request_reuse: metrics.request_reuse,
+    };
+    Ok((random_order(plane, p), input))
+}
+
+/// What was asked but can't be reached, each with the setting that would do.
+pub fn advice(p: &Pipeline, prepared: &Prepared) -> Vec<String> {
+    let (plane, plan) = (&prepared.plane, &prepared.plan);
+    let mut out = Vec::new();
+    let mut counts = vec![0u64; plane.identity.len()];
+    plane.identity.rows.iter().for_each(|code| counts[*code as usize] += 1);
+    let (largest, n) = (counts.iter().copied().max().unwrap_or(0), plane.len() as u64);
+    let full = n / p.batch_size as u64;
+    if p.mode == Mode::UserSpread && p.window.is_none() && full > 0 && largest > full {
+        let over = counts.iter().filter(|c| **c > full).count();
+        let fits = n / largest;
+        let remedy = if fits > 1 { format!("batch_size up to {fits} would keep all apart") } else { "no batch size keeps it apart".into() };
+        out.push(format!(
+            "{over} identities have more rows than there are full batches ({largest} in {full}), so they repeat within batches: {remedy}; masks cover the rest"
+        ));
+    }
+    if let (Some(group), Some(labels)) = (&p.group, &plane.label) {
+        let identities = counts.iter().filter(|c| **c > 0).count();
+        for (class, _) in &group.classes {
+            let mut having: Vec<u32> = (0..plane.len())
+                .filter(|row| labels.text[labels.rows[*row] as usize].as_ref() == Some(class))
+                .map(|row| plane.identity.rows[row])
+                .collect();
+            having.sort_unstable();
+            having.dedup();
+            if having.len() * 2 < identities {
+                out.push(format!(
+                    "only {} of {identities} identities have class `{class}`: the rows of the others stay ungrouped; leave the class out of compose.group.classes, or filter with input.where",
+                    having.len()
+                ));
+            }
+        }
+        let copies = plan.copies();
+        if copies * 2 > plan.order.len() {
+            out.push(format!(
+                "{copies} of {} rows would be copies: quotas nearer to the classes' shares, or scarce = \"rest\", need fewer",
+                plan.order.len()
+            ));
+        }
+    }
+    out
+}

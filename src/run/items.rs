@@ -1,0 +1,128 @@
+//! The tables of items and positives, and the record of the inputs.
+
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use rayon::prelude::*;
+
+use super::prepare::Prepared;
+use crate::dataset::{self, InputRecord, ItemRow, TableRecord};
+use crate::error::Result;
+use crate::negatives::ln_share;
+use crate::payload::{Decoder, Payload, RowGroupSpan};
+use crate::pipeline::Pipeline;
+use crate::source::{self, InputColumn, Source};
+use crate::store;
+
+/// Writes items.parquet and positives.parquet, where the pipeline has them.
+pub fn write(p: &Pipeline, prepared: &Prepared, root: &Path) -> Result<Vec<TableRecord>> {
+    let mut records = Vec::new();
+    let Some(item) = &prepared.plane.item else { return Ok(records) };
+    if let Some(name) = &p.item {
+        let (column, field) = prepared.source.column("columns.item", name)?;
+        let (rows, order) = item_rows(prepared, &item.tokens);
+        let mut wanted = prepared.item_example.clone();
+        wanted.sort_unstable();
+        let decoder = OneColumn::new(&prepared.source, column);
+        let payload = Payload::load(&decoder, &[Arc::new(wanted)])?;
+        let values = order
+            .chunks(1 << 16)
+            .map(|codes| {
+                let rows: Vec<Option<u32>> = codes.iter().map(|c| Some(prepared.item_example[*c as usize])).collect();
+                payload.gather(0, field.data_type(), &rows)
+            })
+            .collect::<Result<Vec<_>>>()?;
+        records.push(dataset::write_items(root, &rows, field, &values.concat())?);
+    }
+    if let (true, Some(positives)) = (p.positives, &prepared.positives) {
+        let low = |token: &u128| *token as u64 as i64;
+        let users = &prepared.plane.identity.tokens;
+        let mut order: Vec<u32> = (0..users.len() as u32).collect();
+        order.par_sort_unstable_by_key(|code| (low(&users[*code as usize]), *code));
+        let rows = order.into_iter().map(|code| {
+            let mut items: Vec<i64> = positives.of(code).iter().map(|i| low(&item.tokens[*i as usize])).collect();
+            items.sort_unstable();
+            (low(&users[code as usize]), items)
+        });
+        records.push(dataset::write_positives(root, rows)?);
+    }
+    Ok(records)
+}
+
+/// One row per item and the items' codes, both by `bw_item`.
+fn item_rows(prepared: &Prepared, tokens: &[u128]) -> (Vec<ItemRow>, Vec<u32>) {
+    let plane = &prepared.plane;
+    let (mut rows, mut positives) = (vec![0u64; tokens.len()], vec![0u64; tokens.len()]);
+    for (row, code) in plane.item.iter().flat_map(|i| &i.rows).enumerate() {
+        rows[*code as usize] += 1;
+        positives[*code as usize] += u64::from(plane.is_positive(row as u32));
+    }
+    let total = plane.len() as u64;
+    let mut order: Vec<u32> = (0..tokens.len() as u32).collect();
+    order.par_sort_unstable_by_key(|code| (tokens[*code as usize] as u64 as i64, *code));
+    let table = order.iter().map(|code| {
+        let k = *code as usize;
+        ItemRow {
+            token: tokens[k] as u64 as i64,
+            rows_before_dedup: prepared.item_rows_before[k],
+            rows: rows[k],
+            positives: positives[k],
+            log_q: ln_share(rows[k], total),
+        }
+    });
+    (table.collect(), order)
+}
+
+/// Decodes one column.
+struct OneColumn<'a> {
+    source: &'a Source,
+    column: InputColumn,
+    spans: Vec<RowGroupSpan>,
+}
+
+impl<'a> OneColumn<'a> {
+    fn new(source: &'a Source, column: InputColumn) -> Self {
+        let spans = source.row_groups.iter().map(|g| RowGroupSpan { first_row: g.first_row, rows: g.rows }).collect();
+        OneColumn { source, column, spans }
+    }
+}
+
+impl Decoder for OneColumn<'_> {
+    fn spans(&self) -> &[RowGroupSpan] {
+        &self.spans
+    }
+
+    fn decode(&self, _: usize, row_group: usize) -> Result<Vec<ArrayRef>> {
+        source::decode_rows(self.source, &self.source.row_groups[row_group], self.column, None)
+    }
+}
+
+/// Paths (relative to the inputs' deepest common folder), sizes and digests of the input files.
+pub fn input_records(source: &Source) -> Result<Vec<InputRecord>> {
+    let paths: Vec<PathBuf> = source.shards.iter().map(|s| store::canonical(&s.path)).collect::<Result<_>>()?;
+    let common = common_folder(&paths);
+    source
+        .shards
+        .par_iter()
+        .zip(&paths)
+        .map(|(shard, path)| {
+            let (bytes, xxh3_128) = store::digest_file(&shard.path)?;
+            let relative = path.strip_prefix(&common).unwrap_or(path);
+            let rows = u64::try_from(shard.footer.metadata().file_metadata().num_rows()).unwrap_or(0);
+            Ok(InputRecord { path: relative.to_string_lossy().into_owned(), bytes, rows, xxh3_128 })
+        })
+        .collect()
+}
+
+fn common_folder(paths: &[PathBuf]) -> PathBuf {
+    let mut common: Option<Vec<Component<'_>>> = None;
+    for folder in paths.iter().filter_map(|p| p.parent()) {
+        let parts: Vec<Component<'_>> = folder.components().collect();
+        common = Some(match common {
+            None => parts,
+            Some(known) => known.into_iter().zip(parts).take_while(|(a, b)| a == b).map(|(a, _)| a).collect(),
+        });
+    }
+    common.unwrap_or_default().into_iter().collect()
+}

@@ -1,0 +1,74 @@
+//! The order of the stages; the only module that knows it.
+
+mod figures;
+mod items;
+mod memory;
+mod output;
+mod prepare;
+
+pub use figures::{Figures, advice, baselines, figures};
+pub use memory::{Memory, memory};
+pub use prepare::{Prepared, prepare};
+
+use crate::dataset::{self, Cuts, Manifest, ShardWriter};
+use crate::error::Result;
+use crate::negatives::{Columns, log_q};
+use crate::pipeline::Pipeline;
+use crate::progress::Progress;
+use crate::store::{self, Staging};
+
+/// What is not part of the pipeline and enters no output byte.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Settings {
+    pub overwrite: bool,
+    /// Bytes for the whole process; `None`: half of what is free.
+    pub memory: Option<u64>,
+}
+
+/// Composes a dataset at `output.path`, or leaves nothing there.
+pub fn run(p: &Pipeline, settings: Settings, progress: &Progress) -> Result<Manifest> {
+    dataset::check_target(&p.output, settings.overwrite)?;
+    let prepared = prepare(p, progress)?;
+    let Prepared { source, plane, plan, positives, .. } = &prepared;
+    let staging = Staging::beside(&p.output)?;
+    let root = staging.dataset();
+    store::create_dir_all(&root.join("_batchwright"))?;
+
+    progress.stage("digesting inputs", 0);
+    let inputs = items::input_records(source)?;
+    let mut manifest = Manifest::new(p.record(), prepared.tokenizer.key_facts(), inputs);
+
+    let output = output::Output::new(p, source, plane);
+    progress.stage("reading payload", output.columns() * source.row_groups.len());
+    let payload = output.load(source, plane, plan, progress)?;
+
+    progress.stage("writing batches", plan.order.len());
+    let log_q = log_q(plane, plan);
+    let columns = Columns { pipeline: p, plane, plan, positives: positives.as_ref(), log_q };
+    let cuts = Cuts::new(p, plan.batches(), source.row_bytes());
+    let writer = ShardWriter {
+        pipeline: p,
+        root: &root,
+        schema: output.schema(),
+        properties: output.properties(source)?,
+        cuts: &cuts,
+    };
+    let stats = output::StatsSink::new(plan.batches());
+    manifest.shards = dataset::write_shards(
+        &writer,
+        |batches| output.row_group(&columns, &payload, batches, &stats),
+        |rows| progress.advance(rows),
+    )?;
+    drop(payload);
+
+    progress.stage("writing tables", 0);
+    let stats = stats.finish();
+    manifest.tables.push(dataset::write_stats(&root, &stats, output::time_type(p, source).as_ref())?);
+    manifest.tables.extend(items::write(p, &prepared, &root)?);
+    let figures = figures::measured(p, &prepared, &stats);
+    (manifest.counts, manifest.stats) = (figures.counts, figures.metrics);
+
+    progress.stage("re-reading and publishing", 0);
+    dataset::commit(&staging, &p.output, settings.overwrite, &manifest)?;
+    Ok(manifest)
+}

@@ -1,0 +1,182 @@
+//! From the pipeline to the plan: everything that needs keys alone.
+
+use arrow::datatypes::DataType;
+use rayon::prelude::*;
+
+use crate::compose::{Plan, compose};
+use crate::dedup;
+use crate::error::{Error, Place, Result};
+use crate::identity::{ChunkCodes, KeyChunk, LeftOut, PlaneBuilder, Tokenizer, role_kind};
+use crate::keys::KeyPlane;
+use crate::negatives::Positives;
+use crate::pipeline::{Field, Hash, Pipeline, Rule};
+use crate::progress::Progress;
+use crate::source::{self, InputColumn, Predicate, Source};
+
+/// All that is known before payload is touched.
+pub struct Prepared {
+    pub source: Source,
+    pub tokenizer: Tokenizer,
+    /// The examples: after `where`, null identities and dedup.
+    pub plane: KeyPlane,
+    pub plan: Plan,
+    /// Where a rule or an output needs them; over all rows that passed `where`.
+    pub positives: Option<Positives>,
+    pub left_out: LeftOut,
+    pub duplicates: u64,
+    /// By item code: rows before dedup.
+    pub item_rows_before: Vec<u64>,
+    /// By item code: an input row that shows it.
+    pub item_example: Vec<u32>,
+}
+
+pub fn prepare(p: &Pipeline, progress: &Progress) -> Result<Prepared> {
+    let tokenizer = match (p.hash, &p.key_file) {
+        (Hash::Blake3, Some(key_file)) => Tokenizer::blake3(key_file)?,
+        _ => Tokenizer::xxh3(),
+    };
+    progress.stage("reading footers", 0);
+    let source = Source::open(source::discover(&p.shards)?, p.hive)?;
+    check_columns(p, &source)?;
+    let (mut plane, left_out) = read_keys(p, &source, &tokenizer, progress)?;
+    if plane.is_empty() {
+        return Err(Error::input(
+            Place::default(),
+            format!(
+                "no example is left of {} rows ({} fail input.where, {} have no identity)",
+                source.rows, left_out.filtered, left_out.null_identity
+            ),
+            "loosen input.where, or add input",
+        ));
+    }
+    plane.time_unit_nanos = time_unit(p, &source);
+    warn_of_collisions(&plane, progress);
+
+    progress.stage("deduplicating", 0);
+    let (item_rows_before, item_example) = item_facts(&plane);
+    let positives = (p.positives || p.rules.contains(&Rule::KnownPositive)).then(|| Positives::new(&plane));
+    let rows = plane.len();
+    if !p.dedup_key.is_empty() {
+        let survivors = dedup::survivors(&plane, &p.dedup_key, p.keep);
+        plane.select(&survivors);
+    }
+    let duplicates = (rows - plane.len()) as u64;
+
+    progress.stage("composing", 0);
+    let plan = compose(&plane, p)?;
+    Ok(Prepared { source, tokenizer, plane, plan, positives, left_out, duplicates, item_rows_before, item_example })
+}
+
+/// Every column that the pipeline names must be there, with a type that fits its use.
+fn check_columns(p: &Pipeline, source: &Source) -> Result<()> {
+    let roles = [("columns.request", &p.request), ("columns.item", &p.item), ("columns.label", &p.label)];
+    let mut keys: Vec<(&str, &str)> = p.identity.iter().map(|c| ("columns.identity", c.as_str())).collect();
+    keys.extend(roles.iter().filter_map(|(at, column)| column.as_ref().map(|c| (*at, c.as_str()))));
+    let named = |at: &'static str, fields: &'_ [Field]| -> Vec<(&'static str, String)> {
+        let column = |f: &Field| if let Field::Column(name) = f { Some((at, name.clone())) } else { None };
+        fields.iter().filter_map(column).collect()
+    };
+    let mut others = named("dedup.key", &p.dedup_key);
+    for rule in &p.rules {
+        if let Rule::Same(fields) = rule {
+            others.extend(named("mask.rules", fields));
+        }
+    }
+    keys.extend(others.iter().map(|(at, name)| (*at, name.as_str())));
+    for (at, name) in keys {
+        let (_, field) = source.column(at, name)?;
+        if role_kind(field.data_type()).is_none() {
+            return Err(Error::pipeline(
+                at,
+                format!("column `{name}` is {}", field.data_type()),
+                "use an integer, boolean, string, binary, date, timestamp, or a dictionary of these",
+            ));
+        }
+    }
+    if let Some(time) = &p.time {
+        let (_, field) = source.column("columns.time", time)?;
+        let fits = |t: &DataType| t.is_integer() || matches!(t, DataType::Date32 | DataType::Date64 | DataType::Timestamp(..));
+        let fits_in_dictionary = matches!(field.data_type(), DataType::Dictionary(_, v) if fits(v));
+        if !fits(field.data_type()) && !fits_in_dictionary {
+            return Err(Error::pipeline(
+                "columns.time",
+                format!("column `{time}` is {}", field.data_type()),
+                "use an integer, a date or a timestamp",
+            ));
+        }
+    }
+    for name in &p.drop {
+        source.column("input.drop", name)?;
+    }
+    for name in &p.request_columns {
+        source.column("requests.columns", name)?;
+    }
+    Ok(())
+}
+
+fn time_unit(p: &Pipeline, source: &Source) -> Option<u64> {
+    use arrow::datatypes::TimeUnit::*;
+    let (_, field) = source.column("columns.time", p.time.as_ref()?).ok()?;
+    let value = if let DataType::Dictionary(_, v) = field.data_type() { v } else { field.data_type() };
+    match value {
+        DataType::Date32 => Some(86_400_000_000_000),
+        DataType::Date64 | DataType::Timestamp(Millisecond, _) => Some(1_000_000),
+        DataType::Timestamp(Second, _) => Some(1_000_000_000),
+        DataType::Timestamp(Microsecond, _) => Some(1_000),
+        DataType::Timestamp(Nanosecond, _) => Some(1),
+        _ => None,
+    }
+}
+
+fn read_keys(
+    p: &Pipeline,
+    source: &Source,
+    tokenizer: &Tokenizer,
+    progress: &Progress,
+) -> Result<(KeyPlane, LeftOut)> {
+    let predicate = |at, text: &Option<String>| text.as_ref().map(|t| Predicate::new(at, t, source)).transpose();
+    let keep = predicate("input.where", &p.predicate)?;
+    let positive = predicate("mask.positive", &p.positive)?;
+    let builder = PlaneBuilder::new(p, tokenizer);
+    let columns: Vec<InputColumn> =
+        builder.columns().iter().map(|name| Ok(source.column("columns", name)?.0)).collect::<Result<_>>()?;
+    progress.stage("reading keys", source.row_groups.len());
+    let chunks: Vec<ChunkCodes> = source
+        .row_groups
+        .par_iter()
+        .map(|group| {
+            let evaluate = |p: &Option<Predicate>| p.as_ref().map(|p| p.evaluate(source, group)).transpose();
+            let arrays = columns.par_iter().map(|c| source::decode(source, group, *c)).collect::<Result<_>>()?;
+            let codes = builder.chunk(KeyChunk {
+                place: source.place(group),
+                first_row: group.first_row,
+                columns: arrays,
+                keep: evaluate(&keep)?,
+                positive: evaluate(&positive)?,
+            });
+            progress.advance(1);
+            codes
+        })
+        .collect::<Result<_>>()?;
+    Ok(builder.finish(chunks))
+}
+
+/// By item code: rows, and the first input row that shows it.
+fn item_facts(plane: &KeyPlane) -> (Vec<u64>, Vec<u32>) {
+    let Some(item) = &plane.item else { return (Vec::new(), Vec::new()) };
+    let (mut rows, mut example) = (vec![0u64; item.len()], vec![u32::MAX; item.len()]);
+    for (code, input_row) in item.rows.iter().zip(&plane.input_row) {
+        rows[*code as usize] += 1;
+        example[*code as usize] = example[*code as usize].min(*input_row);
+    }
+    (rows, example)
+}
+
+fn warn_of_collisions(plane: &KeyPlane, progress: &Progress) {
+    let mut low: Vec<u64> = plane.identity.tokens.iter().map(|t| *t as u64).collect();
+    low.par_sort_unstable();
+    let collisions = low.windows(2).filter(|w| w[0] == w[1]).count();
+    if collisions > 0 {
+        progress.warn(&format!("{collisions} identities share the low 64 bits of their tokens: bw_user can't tell them apart"));
+    }
+}

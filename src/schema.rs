@@ -1,0 +1,134 @@
+//! The dataset format, version 1: names, types and limits of everything generated.
+//! The only place that spells a `bw_` name.
+
+use arrow::datatypes::{DataType, Field, FieldRef};
+
+use crate::pipeline::{Encoding, Layout, Mode, Pipeline};
+
+/// Value of `batchwright.format` in footers and of `format` in the manifest.
+pub const FORMAT: &str = "batchwright/1";
+/// Input columns may not start so.
+pub const RESERVED: &str = "bw_";
+/// Bitmaps are written for batches of up to this many rows (2 KiB a row).
+pub const MAX_BITMAP_BATCH: usize = 16_384;
+/// Exclusions of a batch are counted in 32 bits.
+pub const MAX_EXCLUSIONS: u64 = i32::MAX as u64;
+
+pub const BATCH: &str = "bw_batch";
+pub const SLOT: &str = "bw_slot";
+pub const COPY: &str = "bw_copy";
+pub const ANCHOR: &str = "bw_anchor";
+pub const USER: &str = "bw_user";
+pub const ITEM: &str = "bw_item";
+pub const USER_SLOT: &str = "bw_user_slot";
+pub const ITEM_SLOT: &str = "bw_item_slot";
+pub const GROUP_SLOT: &str = "bw_group_slot";
+pub const REQUEST_SLOT: &str = "bw_request_slot";
+pub const REQUEST_FIRST: &str = "bw_request_first";
+pub const SAME_USER: &str = "bw_same_user";
+pub const NEGATIVES: &str = "bw_negatives";
+pub const EXCLUDED: &str = "bw_excluded";
+pub const VALID_NEGATIVES: &str = "bw_valid_negatives";
+pub const LOG_Q: &str = "bw_log_q";
+
+pub const MANIFEST: &str = "_batchwright/manifest.json";
+pub const STATS: &str = "_batchwright/stats.parquet";
+pub const ITEMS: &str = "_batchwright/items.parquet";
+pub const POSITIVES: &str = "_batchwright/positives.parquet";
+pub const BATCHES: &str = "batches";
+
+/// A column that batchwright adds behind the payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Generated {
+    Batch,
+    Slot,
+    Copy,
+    Anchor,
+    User,
+    Item,
+    UserSlot,
+    ItemSlot,
+    GroupSlot,
+    RequestSlot,
+    RequestFirst,
+    SameUser,
+    Negatives,
+    Excluded,
+    ValidNegatives,
+    LogQ,
+}
+
+impl Generated {
+    /// The columns that a pipeline's dataset has, in the order in which they are written.
+    pub fn of(p: &Pipeline) -> Vec<Generated> {
+        use Generated::*;
+        let item = p.item.is_some();
+        let first = p.layout == Layout::First;
+        let slots = p.encoding == Encoding::Slots;
+        [
+            (Batch, true),
+            (Slot, true),
+            (Copy, true),
+            (Anchor, true),
+            (User, true),
+            (Item, item),
+            (UserSlot, true),
+            (ItemSlot, item),
+            (GroupSlot, p.mode == Mode::IdentityGrouped),
+            (RequestSlot, first),
+            (RequestFirst, first),
+            (SameUser, p.batch_size <= MAX_BITMAP_BATCH),
+            (Negatives, !slots),
+            (Excluded, slots),
+            (ValidNegatives, true),
+            (LogQ, item),
+        ]
+        .into_iter()
+        .filter_map(|(column, present)| present.then_some(column))
+        .collect()
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Generated::Batch => BATCH,
+            Generated::Slot => SLOT,
+            Generated::Copy => COPY,
+            Generated::Anchor => ANCHOR,
+            Generated::User => USER,
+            Generated::Item => ITEM,
+            Generated::UserSlot => USER_SLOT,
+            Generated::ItemSlot => ITEM_SLOT,
+            Generated::GroupSlot => GROUP_SLOT,
+            Generated::RequestSlot => REQUEST_SLOT,
+            Generated::RequestFirst => REQUEST_FIRST,
+            Generated::SameUser => SAME_USER,
+            Generated::Negatives => NEGATIVES,
+            Generated::Excluded => EXCLUDED,
+            Generated::ValidNegatives => VALID_NEGATIVES,
+            Generated::LogQ => LOG_Q,
+        }
+    }
+
+    /// The column's field; bitmaps are ⌈`batch_size`/8⌉ bytes wide.
+    pub fn field(self, batch_size: usize) -> Field {
+        let data_type = match self {
+            Generated::Anchor | Generated::RequestFirst => DataType::Boolean,
+            Generated::User | Generated::Item => DataType::Int64,
+            Generated::SameUser | Generated::Negatives => DataType::FixedSizeBinary(bitmap_bytes(batch_size) as i32),
+            Generated::Excluded => DataType::List(excluded_element()),
+            Generated::LogQ => DataType::Float32,
+            _ => DataType::Int32,
+        };
+        Field::new(self.name(), data_type, false)
+    }
+}
+
+/// The element of `bw_excluded`.
+pub fn excluded_element() -> FieldRef {
+    Field::new("element", DataType::Int32, false).into()
+}
+
+/// Bytes of a row's bitmap over a batch: ⌈`batch_size`/8⌉.
+pub fn bitmap_bytes(batch_size: usize) -> usize {
+    batch_size.div_ceil(8)
+}

@@ -1,0 +1,28 @@
+//! Turns a panic of a decoder into an error about the file.
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::error::{Error, Place, Result};
+
+thread_local! {
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Keeps panics that [`guarded`] turns into errors off stderr; all others are reported as ever.
+pub fn silence_guarded_panics() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if !GUARDED.get() {
+            report(info);
+        }
+    }));
+}
+
+/// Runs a decoder on a file that may be damaged in any way.
+pub fn guarded<T>(place: &Place, decode: impl FnOnce() -> Result<T>) -> Result<T> {
+    let before = GUARDED.replace(true);
+    let outcome = catch_unwind(AssertUnwindSafe(decode));
+    GUARDED.set(before);
+    outcome.unwrap_or_else(|_| Err(Error::damaged(place.clone(), "its bytes contradict one another")))
+}

@@ -1,0 +1,17 @@
+//! Stage 1, source: files in, key columns and payload columns out, as Arrow arrays.
+//!
+//! Takes the pipeline's `input` section; gives shards whose footers agree, and decoded columns of one row group at a
+//! time. Promises: the order of rows depends on the names of the files alone; nothing is skipped by statistics;
+//! whatever a file holds, a failure is an error that names it, never a panic.
+
+mod decode;
+mod discover;
+mod guard;
+mod predicate;
+mod preflight;
+
+pub use decode::{decode, decode_rows};
+pub use discover::{Found, discover};
+pub use guard::silence_guarded_panics;
+pub use predicate::Predicate;
+pub use preflight::{InputColumn, RowGroup, Shard, Source};

@@ -1,0 +1,122 @@
+//! SQL predicates, evaluated by Polars on one row group at a time.
+
+use arrow::array::BooleanArray;
+use polars::prelude::{
+    Column, DataFrame, Expr, IntoLazy, ParallelStrategy, ParquetReader, PlSmallStr, PolarsError, SerReader,
+};
+use polars::sql::sql_expr;
+
+use super::guard::guarded;
+use super::preflight::{InputColumn, RowGroup, Source};
+use crate::error::{Error, Place, Result};
+use crate::store;
+
+/// A predicate over input columns that decides row by row.
+pub struct Predicate {
+    /// The pipeline key, for errors; the text itself may name identities and is never shown.
+    at: &'static str,
+    expr: Expr,
+    file_columns: Vec<String>,
+    hive_columns: Vec<(usize, String)>,
+}
+
+impl Predicate {
+    /// Parses the predicate of pipeline key `at` and binds its columns.
+    pub fn new(at: &'static str, sql: &str, source: &Source) -> Result<Self> {
+        let bad = |problem: String, remedy: &str| Error::pipeline(at, problem, remedy);
+        let expr = guarded(&Place::default(), || {
+            sql_expr(sql).map_err(|e| bad(describe(&e, sql), "write it as in SQL's WHERE, such as \"label = 'click'\""))
+        })
+        .map_err(|e| match e.kind() {
+            crate::error::Kind::Pipeline { .. } => e,
+            _ => bad("it can't be parsed as SQL".into(), "write it as in SQL's WHERE"),
+        })?;
+        if let Some(what) = expr.into_iter().find_map(not_row_by_row) {
+            return Err(bad(
+                format!("{what} looks beyond the row"),
+                "a predicate decides row by row: leave aggregates, windows, ordering and subqueries out",
+            ));
+        }
+        let mut names: Vec<PlSmallStr> = expr.clone().meta().root_names();
+        names.sort_unstable();
+        names.dedup();
+        let (mut file_columns, mut hive_columns) = (Vec::new(), Vec::new());
+        for name in names {
+            match source.column(at, &name)? {
+                (InputColumn::File(_), _) => file_columns.push(name.to_string()),
+                (InputColumn::Hive(index), _) => hive_columns.push((index, name.to_string())),
+            }
+        }
+        if file_columns.is_empty() {
+            // Polars needs a column to know how many rows there are.
+            file_columns.extend(source.fields().next().map(|(_, f)| f.name().clone()));
+        }
+        Ok(Predicate { at, expr, file_columns, hive_columns })
+    }
+
+    /// For each row of a row group: true, false, or null.
+    pub fn evaluate(&self, source: &Source, group: &RowGroup) -> Result<BooleanArray> {
+        let shard = &source.shards[group.shard];
+        let place = source.place(group);
+        let start: u64 = shard.footer.metadata().row_groups()[..group.ordinal]
+            .iter()
+            .map(|g| u64::try_from(g.num_rows()).unwrap_or(0))
+            .sum();
+        guarded(&place, || {
+            let mut frame: DataFrame = ParquetReader::new(store::open(&shard.path)?)
+                .with_columns(Some(self.file_columns.clone()))
+                .with_slice(Some((start as usize, group.rows as usize)))
+                .read_parallel(ParallelStrategy::None)
+                .finish()
+                .map_err(|e| Error::damaged(place.clone(), e))?;
+            for (index, name) in &self.hive_columns {
+                let value = vec![shard.hive[*index].as_deref(); group.rows as usize];
+                frame
+                    .with_column(Column::new(name.as_str().into(), value))
+                    .map_err(|e| Error::damaged(place.clone(), e))?;
+            }
+            let bad = |e: PolarsError| {
+                // Values may be part of the message of a failed conversion: only errors of structure are quoted.
+                let problem = match &e {
+                    PolarsError::ColumnNotFound(_) | PolarsError::SchemaMismatch(_) => e.to_string(),
+                    _ => "it can't be evaluated on these columns' types".to_owned(),
+                };
+                Error::pipeline(format!("{} on {place}", self.at), problem, "compare columns with values of their own types")
+            };
+            let out = frame.lazy().select([self.expr.clone().alias("p")]).collect().map_err(bad)?;
+            let column = out.column("p").map_err(bad)?.as_materialized_series().clone();
+            let column = column.bool().map_err(|_| {
+                Error::pipeline(self.at, format!("it gives {}, not true or false", column.dtype()), "write a comparison")
+            })?;
+            let values: BooleanArray = column.iter().collect();
+            let rows = group.rows as usize;
+            match values.len() {
+                n if n == rows => Ok(values),
+                1 => Ok(std::iter::repeat_n(values.iter().next().flatten(), rows).collect()),
+                n => Err(Error::pipeline(self.at, format!("it gives {n} values for {rows} rows"), "decide row by row")),
+            }
+        })
+    }
+}
+
+fn not_row_by_row(expr: &Expr) -> Option<&'static str> {
+    Some(match expr {
+        Expr::Agg(_) => "an aggregate",
+        Expr::Len => "a count",
+        Expr::Over { .. } => "a window function",
+        Expr::Sort { .. } | Expr::SortBy { .. } => "an ordering",
+        Expr::SubPlan(..) => "a subquery",
+        Expr::Filter { .. } | Expr::Slice { .. } | Expr::Gather { .. } | Expr::Explode { .. } => "a change of rows",
+        _ => return None,
+    })
+}
+
+/// Polars' message without the predicate's literals, which may be identities.
+fn describe(error: &PolarsError, sql: &str) -> String {
+    let message = error.to_string().replace(sql, "the predicate");
+    let mut out = String::new();
+    for (i, part) in message.split('\'').enumerate() {
+        out.push_str(if i % 2 == 0 { part } else { "'…'" });
+    }
+    out
+}

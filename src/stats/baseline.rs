@@ -1,0 +1,143 @@
+//! What a uniformly random order of the same examples would give, in closed form.
+
+use std::collections::BTreeMap;
+
+use libm::{exp, lgamma};
+use serde::Serialize;
+
+use crate::keys::KeyPlane;
+use crate::pipeline::Pipeline;
+
+/// Figures of another order of the same examples, in batches of the same size; `None` where there is no closed form or a
+/// role is not mapped.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Baseline {
+    pub same_user_rate: Option<f64>,
+    pub match_rate: Option<f64>,
+    pub users_per_batch: Option<f64>,
+    pub co_user_ratio: Option<f64>,
+    pub request_reuse: Option<f64>,
+}
+
+/// ln C(n, k)
+fn ln_choose(n: f64, k: f64) -> f64 {
+    lgamma(n + 1.0) - lgamma(k + 1.0) - lgamma(n - k + 1.0)
+}
+
+/// C(n−k, b) / C(n, b): the chance that `b` of `n` rows, drawn at random, miss `k` given ones.
+pub fn miss(n: u64, k: u64, b: u64) -> f64 {
+    if n < k + b {
+        return if k == 0 || b == 0 { 1.0 } else { 0.0 };
+    }
+    exp(ln_choose((n - k) as f64, b as f64) - ln_choose(n as f64, b as f64))
+}
+
+/// The random-order baseline of a plane's examples.
+pub fn random_order(plane: &KeyPlane, p: &Pipeline) -> Baseline {
+    let n = plane.len() as u64;
+    let counts = |codes: &[u32], len: usize| {
+        let mut counts = vec![0u64; len];
+        codes.iter().for_each(|c| counts[*c as usize] += 1);
+        counts
+    };
+    let users = counts(&plane.identity.rows, plane.identity.len());
+    let same: f64 = users.iter().map(|c| *c as f64 * (*c as f64 - 1.0)).sum();
+    let batches = batch_sizes(n, p.batch_size as u64);
+    // Expected distinct values of a batch, mean over batches.
+    let distinct = |counts: &[u64]| {
+        let histogram = histogram(counts);
+        let of = |b: u64| histogram.iter().map(|(c, h)| *h as f64 * (1.0 - miss(n, *c, b))).sum::<f64>();
+        batches.iter().map(|(b, number)| of(*b) * *number as f64).collect::<Vec<_>>()
+    };
+    let number: u64 = batches.iter().map(|(_, number)| number).sum();
+    Baseline {
+        same_user_rate: (n > 1).then(|| same / (n as f64 * (n as f64 - 1.0))),
+        match_rate: plane.label.as_ref().map(|_| match_rate(plane, p)),
+        users_per_batch: Some(distinct(&users).iter().sum::<f64>() / number.max(1) as f64),
+        co_user_ratio: Some(1.0),
+        request_reuse: plane.request.as_ref().map(|r| {
+            n as f64 / distinct(&counts(&r.rows, r.len())).iter().sum::<f64>()
+        }),
+    }
+}
+
+/// (rows, number) of the batches that `n` rows make: the full ones and the short one.
+fn batch_sizes(n: u64, b: u64) -> Vec<(u64, u64)> {
+    [(b, n / b), (n % b, 1)].into_iter().filter(|(rows, number)| *rows > 0 && *number > 0).collect()
+}
+
+fn histogram(counts: &[u64]) -> BTreeMap<u64, u64> {
+    let mut histogram = BTreeMap::new();
+    counts.iter().filter(|c| **c > 0).for_each(|c| *histogram.entry(*c).or_insert(0) += 1);
+    histogram
+}
+
+/// Expected share of rows whose batch holds, of their identity, the other classes: for each row, inclusion and exclusion over
+/// the classes that may be missing, with C(n−1−k, b−1)/C(n−1, b−1) for `k` rows of them; full and short batches (or
+/// rank slices) weighted by their rows.
+fn match_rate(plane: &KeyPlane, p: &Pipeline) -> f64 {
+    let Some(labels) = &plane.label else { return 0.0 };
+    let n = plane.len() as u64;
+    let mut keyed: Vec<(u32, u32)> = plane.identity.rows.iter().copied().zip(labels.rows.iter().copied()).collect();
+    keyed.sort_unstable();
+    let wanted = p.group.as_ref().map(|g| {
+        let code = |class: &String| labels.text.iter().position(|t| t.as_ref() == Some(class)).map(|c| c as u32);
+        g.classes.iter().map(|(class, _)| code(class)).collect::<Vec<_>>()
+    });
+    // (the numbers of rows of which none may be missing) → how many rows ask for them
+    let mut asked: BTreeMap<Vec<u64>, u64> = BTreeMap::new();
+    for own in keyed.chunk_by(|a, b| a.0 == b.0) {
+        let classes: Vec<(u32, u64)> = own.chunk_by(|a, b| a == b).map(|run| (run[0].1, run.len() as u64)).collect();
+        let count = |label: u32| classes.iter().find(|(l, _)| *l == label).map_or(0, |(_, c)| *c);
+        for &(label, rows) in &classes {
+            let need = match &wanted {
+                Some(wanted) => {
+                    let others = wanted.iter().filter(|w| **w != Some(label));
+                    let mut need: Vec<u64> = others.map(|w| w.map_or(0, count)).collect();
+                    need.sort_unstable();
+                    need
+                }
+                None => vec![own.len() as u64 - rows],
+            };
+            *asked.entry(need).or_insert(0) += rows;
+        }
+    }
+    let slice = p.slice() as u64;
+    let mut expected = 0.0;
+    for (b, number) in batch_sizes(n, slice) {
+        let weight = (b * number) as f64 / n as f64;
+        for (need, rows) in &asked {
+            expected += weight * *rows as f64 * all_present(n - 1, b - 1, need);
+        }
+    }
+    expected / n as f64
+}
+
+/// The chance that `b` of `n` rows hold at least one row of each of the classes, of `need` rows each.
+fn all_present(n: u64, b: u64, need: &[u64]) -> f64 {
+    if need.contains(&0) {
+        return 0.0;
+    }
+    let mut chance = 0.0;
+    for subset in 0u32..1 << need.len().min(16) {
+        let missing: u64 = need.iter().enumerate().filter(|(i, _)| subset >> i & 1 == 1).map(|(_, k)| *k).sum();
+        let sign = if subset.count_ones() % 2 == 0 { 1.0 } else { -1.0 };
+        chance += sign * miss(n, missing, b);
+    }
+    chance
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closed_forms_agree_with_counting() {
+        // Of 5 rows, 2 drawn miss 2 given ones in C(3,2) of C(5,2) cases.
+        assert!((miss(5, 2, 2) - 0.3).abs() < 1e-12);
+        assert_eq!(miss(5, 4, 2), 0.0);
+        assert_eq!(miss(5, 0, 2), 1.0);
+        // Of 4 rows a a b c, 3 drawn hold both b and c in 2 of 4 cases.
+        assert!((all_present(4, 3, &[1, 1]) - 0.5).abs() < 1e-12);
+    }
+}

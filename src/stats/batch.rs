@@ -1,0 +1,98 @@
+//! Statistics of one batch; integers only, so that sums do not depend on their order.
+
+use crate::compose::plan::Plan;
+use crate::keys::{KeyPlane, Labels};
+use crate::classes::Classes;
+use crate::pipeline::Pipeline;
+
+/// One row of `stats.parquet`, and what the dataset's metrics need beside it. Pairs are ordered pairs (i, j), i ≠ j.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BatchStats {
+    pub batch: u32,
+    pub rows: u32,
+    pub users: u32,
+    pub max_rows_per_user: u32,
+    pub same_user_pairs: u64,
+    pub excluded_pairs: u64,
+    /// Where labels are mapped.
+    pub matched_rows: Option<u32>,
+    pub min_valid_negatives: u32,
+    pub max_valid_negatives: u32,
+    /// Where requests are mapped.
+    pub requests: Option<u32>,
+    /// The same, of the rank slice that has most.
+    pub max_requests_per_slice: u32,
+    pub copies: u32,
+    /// In the unit of the time column.
+    pub time: Option<(i64, i64)>,
+    /// Excluded pairs that the stored mask offers as negatives all the same.
+    pub offered_exclusions: u64,
+}
+
+impl BatchStats {
+    /// All but what masks tell; `users` are the batch's slots by identity.
+    pub fn of(p: &Pipeline, plane: &KeyPlane, plan: &Plan, batch: usize, users: &Classes) -> Self {
+        let rows = plan.batch(batch);
+        let first = batch * plan.batch_size;
+        let slices = || rows.chunks(p.slice());
+        let distinct = |rows: &[u32], codes: &[u32]| {
+            let mut seen: Vec<u32> = rows.iter().map(|r| codes[*r as usize]).collect();
+            seen.sort_unstable();
+            seen.dedup();
+            seen.len() as u32
+        };
+        let request = plane.request.as_ref().map(|c| c.rows.as_slice());
+        let times = plane.time.as_ref().map(|time| rows.iter().map(move |r| time[*r as usize]));
+        BatchStats {
+            batch: batch as u32,
+            rows: rows.len() as u32,
+            users: users.len() as u32,
+            max_rows_per_user: users.largest(),
+            same_user_pairs: users.pairs(),
+            min_valid_negatives: u32::MAX,
+            matched_rows: plane.label.as_ref().map(|labels| {
+                slices().map(|slice| matched(slice, &plane.identity.rows, labels, p)).sum()
+            }),
+            requests: request.map(|codes| distinct(rows, codes)),
+            max_requests_per_slice: request
+                .and_then(|codes| slices().map(|slice| distinct(slice, codes)).max())
+                .unwrap_or(0),
+            copies: (first..first + rows.len()).filter(|at| plan.copy_at(*at) > 0).count() as u32,
+            time: times.and_then(|times| Some((times.clone().min()?, times.max()?))),
+            ..BatchStats::default()
+        }
+    }
+
+    /// Adds what the mask of one row says.
+    pub fn add_row(&mut self, valid: u32, rows: u32) {
+        self.excluded_pairs += u64::from(rows - 1 - valid);
+        self.min_valid_negatives = self.min_valid_negatives.min(valid);
+        self.max_valid_negatives = self.max_valid_negatives.max(valid);
+    }
+
+    /// Ordered pairs of the batch.
+    pub fn pairs(&self) -> u64 {
+        u64::from(self.rows) * u64::from(self.rows.saturating_sub(1))
+    }
+}
+
+/// Rows whose slice holds, of the row's identity, all classes of the group; without groups, some other label.
+fn matched(slice: &[u32], identity: &[u32], labels: &Labels, p: &Pipeline) -> u32 {
+    let wanted = p.group.as_ref().map(|g| {
+        let code = |class: &String| labels.text.iter().position(|t| t.as_ref() == Some(class)).map(|c| c as u32);
+        g.classes.iter().map(|(class, _)| code(class)).collect::<Vec<_>>()
+    });
+    let mut keyed: Vec<(u32, u32)> =
+        slice.iter().map(|r| (identity[*r as usize], labels.rows[*r as usize])).collect();
+    keyed.sort_unstable();
+    keyed
+        .chunk_by(|a, b| a.0 == b.0)
+        .filter(|own| match &wanted {
+            Some(classes) => {
+                classes.iter().all(|c| c.is_some_and(|c| own.binary_search_by_key(&c, |(_, label)| *label).is_ok()))
+            }
+            None => own[0].1 != own[own.len() - 1].1,
+        })
+        .map(|own| own.len() as u32)
+        .sum()
+}

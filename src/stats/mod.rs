@@ -1,0 +1,11 @@
+//! What is measured: one row of statistics a batch, their sums over a dataset, and the two baselines beside them.
+
+mod baseline;
+mod batch;
+mod co_user;
+mod metrics;
+
+pub use baseline::{Baseline, random_order};
+pub use batch::BatchStats;
+pub use co_user::co_user_ratio;
+pub use metrics::{Counts, Metrics, Spread};

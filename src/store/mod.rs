@@ -1,0 +1,102 @@
+//! The only user of `std::fs`: everything that touches a disk goes through here.
+#![allow(clippy::disallowed_methods)]
+
+mod staging;
+mod tally;
+
+pub use staging::Staging;
+pub use tally::{DigestWriter, digest_file};
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::Path;
+
+use rustix::fs::{CWD, RenameFlags};
+
+use crate::error::{Error, Result};
+
+pub fn open(path: &Path) -> Result<File> {
+    File::open(path).map_err(|e| Error::io("open", path, e))
+}
+
+pub fn create(path: &Path) -> Result<File> {
+    File::create_new(path).map_err(|e| Error::io("create", path, e))
+}
+
+pub fn create_dir_all(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).map_err(|e| Error::io("create the folder", path, e))
+}
+
+pub fn read_to_string(path: &Path) -> Result<String> {
+    fs::read_to_string(path).map_err(|e| Error::io("read", path, e))
+}
+
+pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    fs::write(path, bytes).map_err(|e| Error::io("write", path, e))
+}
+
+pub fn remove_dir_all(path: &Path) -> Result<()> {
+    fs::remove_dir_all(path).map_err(|e| Error::io("remove", path, e))
+}
+
+pub fn exists(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+pub fn is_dir(path: &Path) -> bool {
+    path.is_dir()
+}
+
+pub fn len(path: &Path) -> Result<u64> {
+    fs::metadata(path).map(|m| m.len()).map_err(|e| Error::io("look at", path, e))
+}
+
+pub fn canonical(path: &Path) -> Result<std::path::PathBuf> {
+    fs::canonicalize(path).map_err(|e| Error::io("look at", path, e))
+}
+
+/// Sorted names below a folder.
+pub fn list_dir(path: &Path) -> Result<Vec<std::ffi::OsString>> {
+    let read = || -> std::io::Result<Vec<_>> {
+        let mut names = fs::read_dir(path)?.map(|e| Ok(e?.file_name())).collect::<std::io::Result<Vec<_>>>()?;
+        names.sort();
+        Ok(names)
+    };
+    read().map_err(|e| Error::io("list", path, e))
+}
+
+/// Flushes a file or a folder's entries to the device.
+pub fn sync(path: &Path) -> Result<()> {
+    File::open(path).and_then(|f| f.sync_all()).map_err(|e| Error::io("flush", path, e))
+}
+
+/// Puts `staged` at `target`, which must not exist: one atomic rename.
+pub fn publish(staged: &Path, target: &Path) -> Result<()> {
+    rename(staged, target, RenameFlags::NOREPLACE)
+}
+
+/// Swaps two existing folders: one atomic exchange.
+pub fn exchange(staged: &Path, target: &Path) -> Result<()> {
+    rename(staged, target, RenameFlags::EXCHANGE)
+}
+
+fn rename(staged: &Path, target: &Path, flags: RenameFlags) -> Result<()> {
+    rustix::fs::renameat_with(CWD, staged, CWD, target, flags).map_err(|e| Error::io("move the dataset to", target, e.into()))
+}
+
+/// Reads a secret of at most `limit` bytes; refuses a file that users other than its owner may read.
+pub fn read_secret(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    use std::os::unix::fs::MetadataExt;
+    let file = open(path)?;
+    let meta = file.metadata().map_err(|e| Error::io("look at", path, e))?;
+    if meta.mode() & 0o077 != 0 {
+        return Err(Error::pipeline(
+            format!("identity.key_file {}", path.display()),
+            format!("users other than its owner may use it (mode {:o})", meta.mode() & 0o777),
+            format!("run: chmod 600 {}", path.display()),
+        ));
+    }
+    let mut bytes = Vec::new();
+    file.take(limit).read_to_end(&mut bytes).map_err(|e| Error::io("read", path, e))?;
+    Ok(bytes)
+}

@@ -1,0 +1,79 @@
+//! A hidden folder beside the output, in which a dataset is built before it appears.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::error::{Error, Result};
+
+/// Removed with everything in it when dropped; holds a lock, so that the next start
+/// can tell a folder that a dead run left behind from one that is in use.
+pub struct Staging {
+    dir: PathBuf,
+    _lock: File,
+}
+
+impl Staging {
+    /// `DIR/.NAME.batchwright-RANDOM/` beside `target`, after sweeping what dead runs left there.
+    pub fn beside(target: &Path) -> Result<Self> {
+        let name = target.file_name().ok_or_else(|| {
+            Error::output(target, "it names no folder", "set output.path to a path that ends in the dataset's name")
+        })?;
+        let parent = match target.parent() {
+            Some(p) if !p.as_os_str().is_empty() => p.to_path_buf(),
+            _ => PathBuf::from("."),
+        };
+        fs::create_dir_all(&parent).map_err(|e| Error::io("create the folder", &parent, e))?;
+        let prefix = format!(".{}.batchwright-", name.to_string_lossy());
+        sweep(&parent, &prefix)?;
+        let dir = tempfile::Builder::new()
+            .prefix(&prefix)
+            .tempdir_in(&parent)
+            .map_err(|e| Error::io("create a folder in", &parent, e))?
+            .keep();
+        let lock = lock_file(&dir)?.ok_or_else(|| {
+            Error::output(target, "another run took the staging folder", "run again")
+        })?;
+        Ok(Staging { dir, _lock: lock })
+    }
+
+    /// Where the dataset is built.
+    pub fn dataset(&self) -> PathBuf {
+        self.dir.join("dataset")
+    }
+
+    /// Where sorted spill files go.
+    pub fn spill(&self) -> PathBuf {
+        self.dir.join("spill")
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // Nothing to do about a failure here: the next start sweeps it.
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+fn lock_file(dir: &Path) -> Result<Option<File>> {
+    let path = dir.join("lock");
+    let file = File::options()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .map_err(|e| Error::io("create", &path, e))?;
+    Ok(flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok().then_some(file))
+}
+
+fn sweep(parent: &Path, prefix: &str) -> Result<()> {
+    for name in super::list_dir(parent)? {
+        if name.to_string_lossy().starts_with(prefix) {
+            let dir = parent.join(name);
+            if dir.is_dir() && lock_file(&dir)?.is_some() {
+                super::remove_dir_all(&dir)?;
+            }
+        }
+    }
+    Ok(())
+}
