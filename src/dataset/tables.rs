@@ -148,7 +148,6 @@ fn write(
         rows += batch.num_rows() as u64;
         writer.write(&batch).map_err(fail)?;
     }
-    writer.finish().map_err(fail)?;
     let file = writer.into_inner().map_err(fail)?;
     let (bytes, xxh3_128) = file.finish().map_err(|e| Error::io("write", &path, e))?;
     Ok(TableRecord { path: name.to_owned(), bytes, rows, xxh3_128 })
