@@ -14,8 +14,9 @@ use super::cuts::{Cuts, ShardCut};
 use super::encode::{ColumnSource, encode};
 use super::manifest::ShardRecord;
 use crate::error::{Error, Result};
+use crate::pipeline::Pipeline;
+use crate::schema;
 use crate::store::{self, DigestWriter};
-use crate::{pipeline::Pipeline, schema};
 
 /// The columns of one row group, for each rank.
 pub type RowGroupColumns<'a> = Vec<Vec<ColumnSource<'a>>>;

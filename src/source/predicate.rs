@@ -25,7 +25,7 @@ impl Predicate {
     pub fn new(at: &'static str, sql: &str, source: &Source) -> Result<Self> {
         let bad = |problem: String, remedy: &str| Error::pipeline(at, problem, remedy);
         let expr = guarded(&Place::default(), || {
-            sql_expr(sql).map_err(|e| bad(describe(&e, sql), "write it as in SQL's WHERE, such as \"label = 'click'\""))
+            sql_expr(sql).map_err(|e| bad(describe(&e, sql), "write it as in SQL's WHERE, with names that SQL reserves (\"user\", \"order\") in double quotes"))
         })
         .map_err(|e| match e.kind() {
             crate::error::Kind::Pipeline { .. } => e,

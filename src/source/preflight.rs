@@ -13,7 +13,8 @@ use super::discover::Found;
 use super::guard::guarded;
 use crate::error::{Error, Place, Result};
 use crate::pipeline::nearest;
-use crate::{schema, store};
+use crate::schema;
+use crate::store;
 
 /// Value that stands for null in a `key=value` folder.
 const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";

@@ -1,1 +1,30 @@
+//! One integration binary; a module per guarantee.
+#![allow(clippy::disallowed_methods)]
 
+// What drives the tests: the real binary, small Parquet files, slow references.
+mod support;
+
+// Which module may know which.
+mod architecture;
+// Bad input: one line, exit 2, nothing at the output.
+mod bad_input;
+// The command line and the pipeline file.
+mod cli;
+// The same input gives the same bytes.
+mod determinism;
+// Equal rows: which one survives.
+mod dedup;
+// identity_grouped: quotas, copies, what is left.
+mod grouped;
+// Tokens, keys and nulls.
+mod identity;
+// The masks, cell by cell, against sets over the whole input.
+mod masks;
+// request_packed, and layout "first" in all modes.
+mod requests;
+// Every Arrow type comes back as it went in.
+mod payload;
+// The figures that are claimed of real data.
+mod real_data;
+// user_spread: caps, fewest pairs, mixing, windows, remainders.
+mod spread;

@@ -1,0 +1,72 @@
+//! Stages never import one another; what crosses is plain data.
+
+use std::path::Path;
+
+/// For each stage: the crate modules that it may use.
+const ALLOWED: &[(&str, &[&str])] = &[
+    ("source", &["error", "pipeline", "schema", "store"]),
+    ("identity", &["error", "keys", "pipeline", "store"]),
+    ("dedup.rs", &["keys", "pipeline"]),
+    ("compose", &["error", "keys", "pipeline", "schema"]),
+    ("negatives", &["classes", "compose::plan", "error", "keys", "pipeline", "schema", "stats"]),
+    ("payload", &["error"]),
+    ("dataset", &["error", "identity", "pipeline", "schema", "stats", "store"]),
+    ("stats", &["classes", "compose::plan", "keys", "pipeline"]),
+    ("store", &["error"]),
+    ("pipeline", &["error", "schema", "store"]),
+];
+
+/// Crates that a module must not know.
+const FOREIGN: &[(&str, &[&str])] = &[
+    ("cli", &["arrow::", "parquet::", "polars::"]),
+    ("compose", &["arrow::", "parquet::", "polars::", "std::fs", "std::time"]),
+    ("dedup.rs", &["arrow::", "parquet::", "polars::", "std::fs", "std::time"]),
+    ("negatives", &["parquet::", "polars::", "std::fs", "std::time"]),
+    ("payload", &["parquet::", "polars::", "std::fs"]),
+];
+
+fn sources(name: &str) -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(name);
+    let files: Vec<_> = if root.is_dir() {
+        std::fs::read_dir(root).unwrap().map(|e| e.unwrap().path()).collect()
+    } else {
+        vec![root]
+    };
+    assert!(!files.is_empty());
+    files.into_iter().map(|f| (f.display().to_string(), std::fs::read_to_string(f).unwrap())).collect()
+}
+
+#[test]
+fn stages_use_only_what_crosses() {
+    for (stage, allowed) in ALLOWED {
+        for (file, text) in sources(stage) {
+            for part in text.split("crate::").skip(1) {
+                let own = part.starts_with(stage.trim_end_matches(".rs"));
+                let fits = allowed.iter().any(|a| part.starts_with(a));
+                let line = part.lines().next().unwrap_or_default();
+                assert!(own || fits, "{file} must not use crate::{line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn modules_do_not_know_foreign_crates() {
+    for (module, foreign) in FOREIGN {
+        for (file, text) in sources(module) {
+            for name in *foreign {
+                assert!(!text.contains(name), "{file} must not know {name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn generated_names_are_spelled_in_one_place() {
+    let spelled = |text: &str| text.lines().any(|l| l.contains("\"bw_") && !l.trim_start().starts_with("//"));
+    for module in ["source", "identity", "compose", "negatives", "payload", "dataset", "stats", "run", "cli"] {
+        for (file, text) in sources(module) {
+            assert!(!spelled(&text), "{file} spells a generated column's name");
+        }
+    }
+}

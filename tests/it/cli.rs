@@ -1,0 +1,152 @@
+//! The command line and the pipeline file.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::Project;
+
+const MEDIA: &str = r#"
+input.shards = ["SAMPLES/media"]
+
+[columns]
+identity = "person"
+item = "clip"
+label = "label"
+
+[compose]
+mode = "identity_grouped"
+batch_size = 32
+
+[compose.group]
+classes = { real = 1, fake = 3 }
+
+[output]
+path = "out"
+"#;
+
+fn samples() -> String {
+    format!("{}/data-samples", env!("CARGO_MANIFEST_DIR"))
+}
+
+fn media() -> String {
+    MEDIA.replace("SAMPLES", &samples())
+}
+
+#[test]
+fn a_wrong_key_names_its_line_and_the_nearest_right_one() {
+    let text = media().replace("batch_size", "batchsize");
+    Project::new(&text).fails(&["pipeline.toml, line 11", "unknown key `batchsize`", "did you mean `batch_size`"]);
+    Project::new(&media()).arg("--set").arg("compose.sed=3").fails(&["--set", "`sed`", "`seed`"]);
+    Project::new(&media().replace("[output]\npath = \"out\"", "")).fails(&["`output` is required"]);
+    Project::new(&media().replace("= 32", "= -32")).fails(&["line 11", "u32"]);
+    Project::new(&media().replace("identity_grouped", "grouped")).fails(&["line 10", "user_spread"]);
+    Project::new("input = [").fails(&["pipeline.toml, line 1"]);
+}
+
+#[test]
+fn flags_are_short_for_keys() {
+    let project = Project::new(&media().replace("SAMPLES/media", "nowhere"));
+    let input = format!("{}/media", samples());
+    project.succeed(&["--input", &input, "--output", "there", "--seed", "9", "--set", "compose.batch_size=64"]);
+    let text = std::fs::read_to_string(project.path("there/_batchwright/manifest.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(manifest["pipeline"]["compose"]["seed"], 9);
+    assert_eq!(manifest["pipeline"]["compose"]["batch_size"], 64);
+    assert!(manifest["pipeline"]["output"].get("path").is_none());
+    assert_eq!(project.command("run", &["--threads", "0"]).code, 2);
+    assert_eq!(project.command("run", &["--memory", "lots"]).code, 2);
+}
+
+#[test]
+fn plan_writes_nothing_and_shows_the_figures_beside_both_baselines() {
+    let project = Project::new(&media());
+    let outcome = project.command("plan", &["--format", "json"]);
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    assert!(!project.path("out").exists());
+    let plan: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
+    project.succeed(&[]);
+    let manifest = project.manifest();
+    assert_eq!(plan["counts"], manifest["counts"]);
+    assert_eq!(plan["stats"], manifest["stats"]);
+    let rate = |v: &serde_json::Value| v["match_rate"].as_f64().unwrap();
+    assert!(rate(&plan["stats"]) > 0.9);
+    assert!(rate(&plan["baselines"]["random_order"]) < 0.1);
+    assert!(plan["baselines"]["input_order"]["same_user_rate"].as_f64().unwrap() > 0.5);
+    let text = project.command("plan", &[]).stdout;
+    assert!(text.contains("random order") && text.contains("input order"), "{text}");
+}
+
+#[test]
+fn plan_says_what_cannot_be_reached_and_which_setting_would_do() {
+    let feed = format!(
+        "input.shards = [\"{}/feed\"]\ncolumns.identity = \"user_id\"\ncompose.batch_size = 256\noutput.path = \"out\"",
+        samples()
+    );
+    let text = Project::new(&feed).command("plan", &[]).stdout;
+    assert!(text.contains("more rows than there are full batches") && text.contains("batch_size up to"), "{text}");
+    let rare = Project::new(&media().replace("\"label\"", "\"generator\"").replace("{ real = 1, fake = 3 }", "{ swap = 1, avatar = 1 }"));
+    let only = rare.command("plan", &["--set", "input.where=generator <> 'avatar' OR person < 'person-010'"]).stdout;
+    assert!(only.contains("identities have class `avatar`"), "{only}");
+}
+
+#[test]
+fn the_schema_knows_every_key_that_the_manifest_records() {
+    let output = Command::new(env!("CARGO_BIN_EXE_batchwright")).arg("schema").output().unwrap();
+    assert!(output.status.success());
+    let schema: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let project = Project::new(&media());
+    project.succeed(&[]);
+    for (section, keys) in project.manifest()["pipeline"].as_object().unwrap() {
+        let reference = schema["properties"][section]["$ref"].as_str().unwrap().rsplit('/').next().unwrap();
+        for key in keys.as_object().unwrap().keys() {
+            assert!(schema["$defs"][reference]["properties"].get(key).is_some(), "{section}.{key}");
+        }
+    }
+}
+
+#[test]
+fn run_prints_json_when_asked() {
+    let outcome = Project::new(&media()).succeed(&["--format", "json"]);
+    let result: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!(result["counts"]["rows_in"], 2945);
+    assert_eq!(result["stats"]["false_negative_rate"], 0.0);
+}
+
+#[test]
+fn every_ready_pipeline_runs_on_its_sample() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut number = 0;
+    for entry in std::fs::read_dir(root.join("pipelines")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|e| e != "toml") || path.to_string_lossy().contains(".expect.") {
+            continue;
+        }
+        let out = tempfile::tempdir().unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_batchwright"))
+            .current_dir(root)
+            .arg("run")
+            .arg(&path)
+            .arg("--output")
+            .arg(out.path().join("dataset"))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}: {}", path.display(), String::from_utf8_lossy(&output.stderr));
+        number += 1;
+    }
+    assert!(number >= 3);
+}
+
+#[test]
+fn a_dead_run_s_staging_folder_is_swept_and_a_live_one_s_is_not() {
+    let project = Project::new(&media());
+    let dead = project.path(".out.batchwright-dead01");
+    std::fs::create_dir(&dead).unwrap();
+    std::fs::write(dead.join("leftover"), "x").unwrap();
+    let live = project.path(".out.batchwright-live01");
+    std::fs::create_dir(&live).unwrap();
+    let lock = std::fs::File::create(live.join("lock")).unwrap();
+    lock.lock().unwrap();
+    project.succeed(&[]);
+    assert!(!dead.exists());
+    assert!(live.exists());
+}

@@ -1,0 +1,133 @@
+//! identity_grouped: quotas, copies, what is left.
+
+use std::collections::HashMap;
+
+use batchwright::compose::compose;
+use proptest::prelude::*;
+
+use crate::spread::assert_exactly_once;
+use crate::support::{Shape, pipeline, plane};
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn groups_are_what_the_classes_ask_for(
+        shape in Shape::any(300),
+        quotas in (1u32..4, 1u32..4),
+        per_slice in 1u32..4,
+        ranks in 1u32..3,
+        scarce in prop::sample::select(vec!["repeat", "rest", "drop"]),
+        remainder in prop::sample::select(vec!["short", "drop", "pad"]),
+        window in prop::sample::select(vec!["none", "50", "\"9ns\""]),
+    ) {
+        prop_assume!(ranks == 1 || remainder != "short");
+        let g = (quotas.0 + quotas.1) as usize;
+        let shape = Shape { batch_size: g as u32 * per_slice * ranks, ..shape };
+        let plane = plane(&shape);
+        let classes = format!("{{ b = {}, a = {} }}", quotas.0, quotas.1);
+        let ranks = ranks.to_string();
+        let mut more = vec![
+            ("compose.mode", "identity_grouped"),
+            ("compose.group.classes", classes.as_str()),
+            ("compose.group.scarce", scarce),
+            ("compose.remainder", remainder),
+            ("output.ranks", ranks.as_str()),
+        ];
+        if window != "none" {
+            more.push(("compose.window", window));
+        }
+        let p = pipeline(&shape, &more);
+        let Ok(plan) = compose(&plane, &p) else { return Ok(()) };
+        assert_exactly_once(&plane, &plan);
+        let labels = &plane.label.as_ref().expect("labels").rows;
+        let identity = |row: u32| plane.identity.rows[row as usize];
+        // Label codes: a = 0, b = 1; the pipeline asks for b first.
+        let wanted: Vec<u32> = std::iter::repeat_n(1, quotas.0 as usize).chain(std::iter::repeat_n(0, quotas.1 as usize)).collect();
+        let mut in_groups: HashMap<u32, u32> = HashMap::new();
+        for b in 0..plan.batches() {
+            let rows = plan.batch(b);
+            let grouped = (0..rows.len()).filter(|s| plan.group_slot(b * p.batch_size + s) >= 0).count();
+            prop_assert_eq!(grouped % g, 0);
+            for (k, group) in rows[..grouped].chunks(g).enumerate() {
+                prop_assert_eq!(group.iter().map(|r| labels[*r as usize]).collect::<Vec<_>>(), wanted.clone());
+                prop_assert!(group.iter().all(|r| identity(*r) == identity(group[0])));
+                prop_assert_eq!(plan.group_slot(b * p.batch_size + k * g), k as i32);
+                group.iter().for_each(|r| *in_groups.entry(*r).or_default() += 1);
+            }
+        }
+        if scarce != "repeat" || remainder == "drop" || remainder == "pad" || window != "none" {
+            if scarce != "repeat" && remainder != "pad" {
+                prop_assert_eq!(plan.copies(), 0);
+            }
+            return Ok(());
+        }
+        // "repeat" in one pool: all rows of an identity that has both classes, evenly, with the fewest copies.
+        let mut by: HashMap<u32, [Vec<u32>; 2]> = HashMap::new();
+        for row in 0..plane.len() as u32 {
+            if labels[row as usize] < 2 {
+                by.entry(identity(row)).or_default()[labels[row as usize] as usize].push(row);
+            }
+        }
+        for [a, b] in by.values() {
+            if a.is_empty() || b.is_empty() {
+                prop_assert!(a.iter().chain(b).all(|r| !in_groups.contains_key(r)));
+                continue;
+            }
+            let groups = a.len().div_ceil(quotas.1 as usize).max(b.len().div_ceil(quotas.0 as usize));
+            for (rows, quota) in [(a, quotas.1), (b, quotas.0)] {
+                let uses: Vec<u32> = rows.iter().map(|r| in_groups.get(r).copied().unwrap_or(0)).collect();
+                prop_assert_eq!(uses.iter().sum::<u32>() as usize, groups * quota as usize);
+                let (low, high) = (uses.iter().min().copied(), uses.iter().max().copied());
+                prop_assert!(high.unwrap_or(0) - low.unwrap_or(0) <= 1, "copies are uneven: {:?}", uses);
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_meets_its_copy_only_where_it_must(shape in Shape::any(200), quota in 1u32..5) {
+        let g = 1 + quota;
+        let shape = Shape { batch_size: g * 3, ..shape };
+        let plane = plane(&shape);
+        let classes = format!("{{ a = 1, b = {quota} }}");
+        let p = pipeline(&shape, &[("compose.mode", "identity_grouped"), ("compose.group.classes", &classes)]);
+        let Ok(plan) = compose(&plane, &p) else { return Ok(()) };
+        let labels = &plane.label.as_ref().expect("labels").rows;
+        for b in 0..plan.batches() {
+            // Per identity and class: slots asked for in this batch, against rows there are.
+            let rows = plan.batch(b);
+            let mut asked: HashMap<(u32, u32), Vec<u32>> = HashMap::new();
+            for (slot, row) in rows.iter().enumerate() {
+                if plan.group_slot(b * p.batch_size + slot) >= 0 {
+                    asked.entry((plane.identity.rows[*row as usize], labels[*row as usize])).or_default().push(*row);
+                }
+            }
+            for ((id, label), mut rows) in asked {
+                let have = (0..plane.len())
+                    .filter(|r| plane.identity.rows[*r] == id && labels[*r] == label)
+                    .count();
+                let slots = rows.len();
+                rows.sort_unstable();
+                rows.dedup();
+                prop_assert_eq!(rows.len(), slots.min(have));
+            }
+        }
+    }
+}
+
+#[test]
+fn groups_of_an_identity_are_spread_like_rows() {
+    let rows = (0..240).map(|k| ((k % 6) as u8, 0, 0, (k / 6 % 2) as u8, 0, true)).collect();
+    let shape = Shape { rows, batch_size: 8, seed: 3 };
+    let plane = plane(&shape);
+    let p = pipeline(&shape, &[("compose.mode", "identity_grouped"), ("compose.group.classes", "{ a = 1, b = 1 }")]);
+    let plan = compose(&plane, &p).expect("a plan");
+    assert_eq!((plan.batches(), plan.copies()), (30, 0));
+    for b in 0..30 {
+        let mut ids: Vec<u32> = plan.batch(b).chunks(2).map(|g| plane.identity.rows[g[0] as usize]).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        // 20 groups an identity in 30 batches: never two in one.
+        assert_eq!(ids.len(), 4);
+    }
+}

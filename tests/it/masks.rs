@@ -1,0 +1,197 @@
+//! The masks, cell by cell, against sets over the whole input.
+
+use std::collections::{HashMap, HashSet};
+
+use arrow::array::AsArray;
+use arrow::datatypes::{Float32Type, Int32Type, Int64Type};
+use batchwright::compose::compose;
+use batchwright::keys::KeyPlane;
+use batchwright::negatives::{Columns, Positives, log_q};
+use batchwright::pipeline::{Encoding, Pipeline};
+use batchwright::schema::Generated;
+use proptest::prelude::*;
+
+use crate::support::{Shape, pipeline, plane};
+
+const RULES: &[&str] = &[
+    "[]",
+    "[\"same:identity\"]",
+    "[\"same:identity+label\"]",
+    "[\"same:label\"]",
+    "[\"same:item\", \"same:request\"]",
+    "[\"known_positive\"]",
+    "[\"same:identity\", \"known_positive\"]",
+    "[\"same:label+item\", \"same:identity+request\", \"known_positive\"]",
+];
+
+/// Whether rows `i` and `j` agree in a rule's fields, by the slow way: names looked up each time.
+fn excluded(rule: &str, plane: &KeyPlane, known: &HashMap<u32, HashSet<u32>>, i: u32, j: u32) -> bool {
+    let value = |name: &str, row: u32| -> u32 {
+        match name {
+            "identity" => plane.identity.rows[row as usize],
+            "request" => plane.request.as_ref().expect("requests").rows[row as usize],
+            "item" => plane.item.as_ref().expect("items").rows[row as usize],
+            "label" => plane.label.as_ref().expect("labels").rows[row as usize],
+            other => panic!("{other}"),
+        }
+    };
+    match rule {
+        "known_positive" => {
+            let item = value("item", j);
+            item == value("item", i) || known.get(&value("identity", i)).is_some_and(|items| items.contains(&item))
+        }
+        _ => rule.strip_prefix("same:").expect("a rule").split('+').all(|f| value(f, i) == value(f, j)),
+    }
+}
+
+fn bit(bytes: &[u8], j: usize) -> bool {
+    bytes[j / 8] >> (j % 8) & 1 == 1
+}
+
+/// `whole`: the plane before dedup, whose positives count; `plane`: the examples.
+fn assert_masks(p: &Pipeline, whole: &KeyPlane, plane: &KeyPlane) {
+    let Ok(plan) = compose(plane, p) else { return };
+    let positives = Positives::new(whole);
+    let mut known: HashMap<u32, HashSet<u32>> = HashMap::new();
+    for row in (0..whole.len()).filter(|row| whole.is_positive(*row as u32)) {
+        known.entry(whole.identity.rows[row]).or_default().insert(whole.item.as_ref().expect("items").rows[row]);
+    }
+    let rules: Vec<String> = p.rules.iter().map(|r| r.text()).collect();
+    let columns = Columns { pipeline: p, plane, plan: &plan, positives: Some(&positives), log_q: log_q(plane, &plan) };
+    for b in 0..plan.batches() {
+        let out = columns.batch(b).expect("columns");
+        let arrays: HashMap<&str, _> = Generated::of(p).into_iter().map(|g| g.name()).zip(&out.arrays).collect();
+        let rows = plan.batch(b);
+        let valid = arrays["bw_valid_negatives"].as_primitive::<Int32Type>();
+        let (mut excluded_pairs, mut same_pairs) = (0u64, 0u64);
+        let ints = |name: &str| arrays[name].as_primitive::<Int32Type>();
+        for (i, &anchor) in rows.iter().enumerate() {
+            let mut number = 0;
+            let listed: Option<Vec<i32>> = (p.encoding == Encoding::Slots)
+                .then(|| arrays["bw_excluded"].as_list::<i32>().value(i).as_primitive::<Int32Type>().values().to_vec());
+            if let Some(list) = &listed {
+                assert!(list.is_sorted());
+            }
+            for j in 0..p.batch_size {
+                let candidate = rows.get(j).copied();
+                let same_user = candidate.is_some_and(|c| plane.identity.rows[c as usize] == plane.identity.rows[anchor as usize]);
+                assert_eq!(bit(arrays["bw_same_user"].as_fixed_size_binary().value(i), j), same_user);
+                let shut = candidate.is_none_or(|c| {
+                    c == anchor || rules.iter().any(|rule| excluded(rule, plane, &known, anchor, c))
+                });
+                match &listed {
+                    Some(list) => assert_eq!(list.contains(&(j as i32)), shut && i != j && candidate.is_some()),
+                    None => assert_eq!(bit(arrays["bw_negatives"].as_fixed_size_binary().value(i), j), !shut),
+                }
+                if let Some(c) = candidate {
+                    number += i32::from(!shut);
+                    excluded_pairs += u64::from(shut && i != j);
+                    same_pairs += u64::from(same_user && i != j);
+                    assert_eq!(ints("bw_user_slot").value(i) == ints("bw_user_slot").value(j), same_user);
+                    let items = &plane.item.as_ref().expect("items").rows;
+                    let same_item = items[c as usize] == items[anchor as usize];
+                    assert_eq!(ints("bw_item_slot").value(i) == ints("bw_item_slot").value(j), same_item);
+                }
+            }
+            assert_eq!(valid.value(i), number);
+            let at = b * p.batch_size + i;
+            let anchor_expected = plane.is_positive(anchor) && !plan.is_padding(at);
+            assert_eq!(arrays["bw_anchor"].as_boolean().value(i), anchor_expected);
+            assert_eq!(ints("bw_copy").value(i), plan.copy_at(at) as i32);
+            let token = plane.identity.tokens[plane.identity.rows[anchor as usize] as usize] as u64 as i64;
+            assert_eq!(arrays["bw_user"].as_primitive::<Int64Type>().value(i), token);
+        }
+        assert_eq!((out.stats.excluded_pairs, out.stats.same_user_pairs), (excluded_pairs, same_pairs));
+        assert_eq!(out.stats.offered_exclusions, 0);
+        // Slots are numbered by first appearance.
+        let mut next = 0;
+        for slot in ints("bw_user_slot").values() {
+            assert!(*slot <= next);
+            next = next.max(slot + 1);
+        }
+        assert_log_q(plane, &plan, b, arrays["bw_log_q"].as_primitive::<Float32Type>().values());
+    }
+}
+
+fn assert_log_q(plane: &KeyPlane, plan: &batchwright::compose::Plan, batch: usize, found: &[f32]) {
+    let (k, pool) = plan
+        .pools
+        .iter()
+        .enumerate()
+        .find(|(_, p)| (p.first_batch..p.first_batch + p.batches).contains(&batch))
+        .expect("a pool");
+    let items = &plane.item.as_ref().expect("items").rows;
+    let start = pool.first_batch * plan.batch_size;
+    let end = (start + pool.batches * plan.batch_size).min(plan.order.len());
+    let placed = (start..end).filter(|at| plan.copy_at(*at) == 0).map(|at| plan.order[at]);
+    let dropped = plan.dropped.iter().filter(|(pool, _)| *pool as usize == k).map(|(_, row)| *row);
+    let examples: Vec<u32> = placed.chain(dropped).collect();
+    for (row, q) in plan.batch(batch).iter().zip(found) {
+        let count = examples.iter().filter(|e| items[**e as usize] == items[*row as usize]).count();
+        if count > 0 {
+            assert_eq!(*q, (count as f64 / examples.len() as f64).ln() as f32);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn every_cell_agrees_with_sets(
+        shape in Shape::any(120),
+        rules in prop::sample::select(RULES),
+        encoding in prop::sample::select(vec!["bitmap", "slots"]),
+        mode in prop::sample::select(vec!["user_spread", "request_packed", "identity_grouped"]),
+        remainder in prop::sample::select(vec!["short", "drop", "pad"]),
+        windowed in any::<bool>(),
+        ranks in 1u32..4,
+        deduped in any::<bool>(),
+    ) {
+        prop_assume!(ranks == 1 || remainder != "short");
+        let shape = Shape { batch_size: shape.batch_size.div_ceil(2 * ranks) * 2 * ranks, ..shape };
+        let ranks = ranks.to_string();
+        let mut more = vec![
+            ("mask.rules", rules),
+            ("mask.encoding", encoding),
+            ("compose.mode", mode),
+            ("compose.remainder", remainder),
+            ("output.ranks", ranks.as_str()),
+        ];
+        if windowed {
+            more.push(("compose.window", "60"));
+        }
+        if mode == "identity_grouped" {
+            more.push(("compose.group.classes", "{ a = 1, b = 1 }"));
+        }
+        let p = pipeline(&shape, &more);
+        let whole = plane(&shape);
+        let mut examples = whole.clone();
+        if deduped {
+            let keep = batchwright::dedup::survivors(&examples, &p.dedup_key, p.keep);
+            examples.select(&keep);
+        }
+        assert_masks(&p, &whole, &examples);
+    }
+}
+
+#[test]
+fn large_batches_and_heavy_identities_take_every_path() {
+    // One identity with most items (the dense path), some with many, some with few.
+    let mut rng = batchwright::compose::Rng::new(1, "test", 0);
+    let n = 3_000u32;
+    let identity: Vec<u32> = (0..n).map(|_| [0, 1, 2, rng.below(200) as u32][rng.below(4)]).collect();
+    let item: Vec<u32> = (0..n).map(|_| rng.below(900) as u32).collect();
+    let plane = KeyPlane {
+        input_row: (0..n).collect(),
+        identity: batchwright::keys::Codes { rows: identity, tokens: (0..200).collect() },
+        item: Some(batchwright::keys::Codes { rows: item, tokens: (0..900).collect() }),
+        positive: Some((0..n).map(|row| row % 3 == 0).collect()),
+        ..KeyPlane::default()
+    };
+    for batch_size in [97, 700] {
+        let shape = Shape { rows: Vec::new(), batch_size, seed: 1 };
+        let p = pipeline(&shape, &[("mask.rules", "[\"same:identity\", \"known_positive\"]")]);
+        assert_masks(&p, &plane, &plane);
+    }
+}

@@ -1,0 +1,162 @@
+//! user_spread: caps, fewest pairs, mixing, windows, remainders.
+
+use std::collections::HashMap;
+
+use batchwright::compose::{Plan, compose};
+use batchwright::keys::KeyPlane;
+use batchwright::pipeline::Pipeline;
+use batchwright::stats::co_user_ratio;
+use proptest::prelude::*;
+
+use crate::support::{Shape, pipeline, plane};
+
+/// Every example is there exactly once with copy 0, in reading order before its copies, or is listed as dropped.
+pub fn assert_exactly_once(plane: &KeyPlane, plan: &Plan) {
+    let mut seen: HashMap<u32, u32> = HashMap::new();
+    for (position, row) in plan.order.iter().enumerate() {
+        let ordinal = seen.entry(*row).or_default();
+        assert_eq!(plan.copy_at(position), *ordinal, "copies are numbered in reading order");
+        *ordinal += 1;
+    }
+    let mut all: Vec<u32> = seen.keys().copied().chain(plan.dropped.iter().map(|(_, row)| *row)).collect();
+    all.sort_unstable();
+    assert_eq!(all, (0..plane.len() as u32).collect::<Vec<_>>());
+}
+
+/// How often each identity stands in each batch.
+fn counts(plane: &KeyPlane, plan: &Plan) -> Vec<HashMap<u32, usize>> {
+    (0..plan.batches())
+        .map(|b| {
+            let mut counts = HashMap::new();
+            plan.batch(b).iter().for_each(|row| *counts.entry(plane.identity.rows[*row as usize]).or_default() += 1);
+            counts
+        })
+        .collect()
+}
+
+/// No batch of a pool with N full batches holds more than ⌈c/N⌉ rows of an identity.
+fn assert_caps(plane: &KeyPlane, plan: &Plan, p: &Pipeline) {
+    let counts = counts(plane, plan);
+    for pool in &plan.pools {
+        let batches = pool.first_batch..pool.first_batch + pool.batches;
+        let full = batches.clone().filter(|b| plan.batch(*b).len() == p.batch_size).count();
+        // A padded last batch is full, but not one of the N that the pool's own rows fill.
+        let padded = batches.clone().filter(|b| plan.padding.iter().any(|at| *at as usize / p.batch_size == *b)).count();
+        let n = full - padded;
+        if n == 0 {
+            continue;
+        }
+        let mut total: HashMap<u32, usize> = HashMap::new();
+        batches.clone().flat_map(|b| &counts[b]).for_each(|(id, c)| *total.entry(*id).or_default() += c);
+        for b in batches {
+            for (id, c) in &counts[b] {
+                assert!(*c <= total[id].div_ceil(n), "batch {b}: {c} rows of {} in {n} batches", total[id]);
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn every_identity_is_capped_and_every_example_there_once(
+        shape in Shape::any(400),
+        remainder in prop::sample::select(vec!["short", "drop", "pad"]),
+        window in prop::sample::select(vec!["none", "7", "100", "\"5ns\"", "\"17ns\""]),
+    ) {
+        let plane = plane(&shape);
+        let mut more = vec![("compose.remainder", remainder)];
+        if window != "none" {
+            more.push(("compose.window", window));
+        }
+        let p = pipeline(&shape, &more);
+        let b = p.batch_size;
+        let Ok(plan) = compose(&plane, &p) else {
+            prop_assert!(remainder == "drop" && plane.len() < b);
+            return Ok(());
+        };
+        assert_exactly_once(&plane, &plan);
+        assert_caps(&plane, &plan, &p);
+        let rows = plane.len();
+        let expected = match remainder {
+            "short" => rows,
+            "drop" => rows / b * b,
+            _ => rows.div_ceil(b) * b,
+        };
+        prop_assert_eq!(plan.order.len(), expected);
+        prop_assert_eq!(plan.padding.len(), if remainder == "pad" { expected - rows } else { 0 });
+        prop_assert!(plan.padding.iter().all(|at| plan.copy_at(*at as usize) > 0));
+        prop_assert_eq!(plan.pools.iter().map(|pool| pool.batches).sum::<usize>(), plan.batches());
+        // Rows mix only within a pool, and pools follow one another in time.
+        let time = plane.time.as_ref().expect("times");
+        let times = |pool: &batchwright::compose::Pool| {
+            let start = pool.first_batch * b;
+            let rows = &plan.order[start..(start + pool.batches * b).min(plan.order.len())];
+            let all: Vec<i64> = rows.iter().map(|row| time[*row as usize]).collect();
+            (all.iter().min().copied(), all.iter().max().copied())
+        };
+        let pools: Vec<_> = plan.pools.iter().filter(|pool| pool.batches > 0).collect();
+        for pair in pools.windows(2) {
+            prop_assert!(times(pair[0]).1 <= times(pair[1]).0);
+        }
+    }
+
+    #[test]
+    fn no_arrangement_has_fewer_pairs(shape in Shape::any(400)) {
+        let mut shape = shape;
+        let whole = shape.rows.len() / shape.batch_size as usize * shape.batch_size as usize;
+        prop_assume!(whole > 0);
+        shape.rows.truncate(whole);
+        let plane = plane(&shape);
+        let plan = compose(&plane, &pipeline(&shape, &[])).expect("a plan");
+        let n = plan.batches();
+        let found: usize = counts(&plane, &plan).iter().flat_map(HashMap::values).map(|c| c * (c - 1)).sum();
+        let mut total: HashMap<u32, usize> = HashMap::new();
+        plane.identity.rows.iter().for_each(|id| *total.entry(*id).or_default() += 1);
+        // Fewest: c rows as evenly as they go over n batches.
+        let (q, r) = (|c: usize| c / n, |c: usize| c % n);
+        let least = total.values().map(|&c| r(c) * (q(c) + 1) * q(c) + (n - r(c)) * q(c) * (q(c).max(1) - 1)).sum::<usize>();
+        prop_assert_eq!(found, least);
+    }
+}
+
+#[test]
+fn identities_meet_as_in_a_random_order() {
+    // 20,480 identities with 10 rows each in batches of 512: a bare stride would let each meet 511 others.
+    let (identities, rows, b) = (20_480u32, 10, 512);
+    let mut plane = KeyPlane::default();
+    plane.input_row = (0..identities * rows).collect();
+    plane.identity.rows = (0..identities * rows).map(|row| row / rows).collect();
+    plane.identity.tokens = (0..u128::from(identities)).map(|k| k * 0x9e37_79b9_7f4a_7c15).collect();
+    let shape = Shape { rows: Vec::new(), batch_size: b, seed: 5 };
+    let p = pipeline(&shape, &[("columns.request", ""), ("mask.rules", "[]")]);
+    let plan = compose(&plane, &p).expect("a plan");
+    let of = |row: &u32| plane.identity.rows[*row as usize];
+    let reading: Vec<i64> = plan.order.iter().map(|row| i64::from(of(row))).collect();
+    for batch in reading.chunks(b as usize) {
+        let mut batch = batch.to_vec();
+        batch.sort_unstable();
+        batch.dedup();
+        assert_eq!(batch.len(), b as usize, "an identity repeats");
+    }
+    let ratio = co_user_ratio(&reading, |_| false, b as usize, 1).expect("a ratio");
+    assert!((0.97..1.03).contains(&ratio), "{ratio}");
+    // The measure itself: a bare stride over identities in order is far from 1.
+    let n = (identities * rows / b) as usize;
+    let strided: Vec<i64> = (0..n).flat_map(|k| (0..b as usize).map(move |j| ((j * n + k) / rows as usize) as i64)).collect();
+    let stride = co_user_ratio(&strided, |_| false, b as usize, 1).expect("a ratio");
+    assert!((0.10..0.13).contains(&stride), "{stride}");
+}
+
+#[test]
+fn another_seed_gives_another_order_and_the_same_seed_the_same() {
+    let mut shape = Shape { rows: (0..200).map(|k| ((k % 40) as u8, 0, 0, 0, 0, true)).collect(), batch_size: 10, seed: 2 };
+    let plane = plane(&shape);
+    let one = compose(&plane, &pipeline(&shape, &[])).expect("a plan");
+    let same = compose(&plane, &pipeline(&shape, &[])).expect("a plan");
+    shape.seed = 8;
+    let other = compose(&plane, &pipeline(&shape, &[])).expect("a plan");
+    assert_eq!(one.order, same.order);
+    assert_ne!(one.order, other.order);
+}

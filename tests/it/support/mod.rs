@@ -1,0 +1,9 @@
+//! What drives the tests.
+
+mod data;
+mod plane;
+mod project;
+
+pub use data::{column, read_dataset, rows_of, table, write_parquet};
+pub use plane::{Shape, pipeline, plane};
+pub use project::{Project, shared};
