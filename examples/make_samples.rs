@@ -2,7 +2,7 @@
 //!
 //! usage: cargo run --release --example make_samples [DIR]
 
-#![allow(clippy::disallowed_methods)]
+#![allow(clippy::disallowed_methods, clippy::expect_used)]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -110,8 +110,7 @@ fn write(path: &Path, columns: Vec<(&str, ArrayRef)>) {
         columns.iter().map(|(name, array)| Field::new(*name, DataType::clone(array.data_type()), true)).collect();
     let schema = Arc::new(Schema::new(fields));
     let batch = RecordBatch::try_new(Arc::clone(&schema), columns.into_iter().map(|c| c.1).collect()).expect("columns");
-    let properties =
-        WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build();
+    let properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build();
     std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
     let file = std::fs::File::create(path).expect("a file");
     let mut writer = ArrowWriter::try_new(file, schema, Some(properties)).expect("a writer");

@@ -123,11 +123,7 @@ impl From<Kind> for Error {
 
 /// Messages of other libraries may run over several lines; ours never do.
 fn one_line(text: String) -> String {
-    if text.contains(['\n', '\r']) {
-        text.split_whitespace().collect::<Vec<_>>().join(" ")
-    } else {
-        text
-    }
+    if text.contains(['\n', '\r']) { text.split_whitespace().collect::<Vec<_>>().join(" ") } else { text }
 }
 
 #[cfg(test)]

@@ -15,22 +15,20 @@
 //! module that knows the order of the stages; they hand one another [`keys`], [`compose::plan`], [`stats`] and Arrow arrays.
 //! DATASET FORMAT: see [`schema`]; tokens: see [`identity`].
 
-#![forbid(unsafe_code)]
-
-pub mod pipeline;
-pub mod schema;
-pub mod keys;
 pub mod classes;
-pub mod source;
-pub mod identity;
-pub mod dedup;
+pub mod cli;
 pub mod compose;
+pub mod dataset;
+pub mod dedup;
+pub mod error;
+pub mod identity;
+pub mod keys;
 pub mod negatives;
 pub mod payload;
-pub mod dataset;
-pub mod stats;
-pub mod run;
-pub mod store;
+pub mod pipeline;
 pub mod progress;
-pub mod error;
-pub mod cli;
+pub mod run;
+pub mod schema;
+pub mod source;
+pub mod stats;
+pub mod store;

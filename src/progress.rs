@@ -18,7 +18,8 @@ impl Progress {
 
     /// Starts a stage of `len` steps; 0: it is not known how many.
     pub fn stage(&self, name: &'static str, len: usize) {
-        let template = if len == 0 { "{msg:<22} {elapsed}" } else { "{msg:<22} {bar:30} {human_pos}/{human_len} {eta}" };
+        let template =
+            if len == 0 { "{msg:<22} {elapsed}" } else { "{msg:<22} {bar:30} {human_pos}/{human_len} {eta}" };
         if let Ok(style) = ProgressStyle::with_template(template) {
             self.bar.set_style(style);
         }

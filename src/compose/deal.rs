@@ -55,8 +55,7 @@ fn deal_blocks(batch: &mut [u32], counts: &[u32], full: usize, rng: &mut Rng) {
         let head = if first == before { block.iter().take_while(|(id, _)| *id == first).count() } else { 0 };
         ordered.clear();
         if head > 0 && head < full {
-            let (apart, met): (Vec<u32>, Vec<u32>) =
-                permutation.iter().partition(|b| marked[**b as usize] != first);
+            let (apart, met): (Vec<u32>, Vec<u32>) = permutation.iter().partition(|b| marked[**b as usize] != first);
             let mut taken = apart;
             taken.extend(met);
             taken.truncate(head);

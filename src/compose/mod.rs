@@ -42,7 +42,11 @@ pub fn compose(plane: &KeyPlane, p: &Pipeline) -> Result<Plan> {
         ));
     }
     if plan.batches() > i32::MAX as usize {
-        return Err(Error::pipeline("compose.batch_size", "there would be over 2³¹ batches", "use a larger batch_size"));
+        return Err(Error::pipeline(
+            "compose.batch_size",
+            "there would be over 2³¹ batches",
+            "use a larger batch_size",
+        ));
     }
     Ok(plan)
 }

@@ -24,7 +24,10 @@ pub fn compose(plane: &KeyPlane, p: &Pipeline, rank: &[u32], windows: Windows) -
     let mut start = 0;
     for run in firsts.chunk_by(|a, b| a == b) {
         let end = start + run.len();
-        requests.push((run[0] as usize, Request { rank: rank[plane.identity.rows[rows[start] as usize] as usize], start, end }));
+        requests.push((
+            run[0] as usize,
+            Request { rank: rank[plane.identity.rows[rows[start] as usize] as usize], start, end },
+        ));
         start = end;
     }
     let mut plan = Plan::new(b);

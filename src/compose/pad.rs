@@ -42,10 +42,8 @@ fn groups(plan: &Plan, plane: &KeyPlane, first: usize, tail: usize, need: usize,
     let identity = |at: usize| plane.identity.rows[plan.order[at] as usize];
     let mut here: Vec<u32> = (tail..plan.order.len()).step_by(g).map(identity).collect();
     here.sort_unstable();
-    let mut starts: Vec<usize> = (first..plan.order.len())
-        .step_by(g)
-        .filter(|at| plan.group_slot(*at) >= 0 && at % b % g == 0)
-        .collect();
+    let mut starts: Vec<usize> =
+        (first..plan.order.len()).step_by(g).filter(|at| plan.group_slot(*at) >= 0 && at % b % g == 0).collect();
     rng.shuffle(&mut starts);
     starts.sort_by_key(|at| (*at >= tail, here.binary_search(&identity(*at)).is_ok()));
     starts.iter().cycle().take(need).flat_map(|at| &plan.order[*at..at + g]).copied().collect()

@@ -6,8 +6,8 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::manifest::Manifest;
 use crate::error::{Error, Result};
-use crate::store::{self, Staging};
 use crate::schema;
+use crate::store::{self, Staging};
 
 /// Refuses a target that a run may not write, before any work is done.
 pub fn check_target(target: &Path, overwrite: bool) -> Result<()> {

@@ -37,7 +37,11 @@ pub fn writer_properties(schema: &Schema, compression: Compression, hints: &Colu
             schema::SAME_USER | schema::NEGATIVES => builder
                 .set_column_dictionary_enabled(path.clone(), false)
                 .set_column_statistics_enabled(path, EnabledStatistics::None),
-            schema::SLOT | schema::USER_SLOT | schema::ITEM_SLOT | schema::REQUEST_SLOT | schema::EXCLUDED
+            schema::SLOT
+            | schema::USER_SLOT
+            | schema::ITEM_SLOT
+            | schema::REQUEST_SLOT
+            | schema::EXCLUDED
             | schema::VALID_NEGATIVES => delta(builder, path),
             _ if dictionary == Some(false) => builder.set_column_dictionary_enabled(path, false),
             _ => builder,

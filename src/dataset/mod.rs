@@ -14,8 +14,8 @@ mod tables;
 
 pub use commit::{check_target, commit, holds_dataset};
 pub use cuts::{Cuts, ShardCut};
-pub use encoding::{ColumnHints, writer_properties};
 pub use encode::ColumnSource;
+pub use encoding::{ColumnHints, writer_properties};
 pub use manifest::{InputRecord, Manifest, ShardRecord, TableRecord};
 pub use shards::{RowGroupColumns, ShardWriter, write_shards};
-pub use tables::{write_items, write_positives, write_stats, ItemRow};
+pub use tables::{ItemRow, write_items, write_positives, write_stats};

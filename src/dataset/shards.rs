@@ -91,8 +91,7 @@ impl Open {
             ("batches", cut.batches.len().to_string()),
         ];
         let facts = facts.map(|(key, value)| KeyValue::new(format!("batchwright.{key}"), value));
-        let properties =
-            writer.properties.clone().into_builder().set_key_value_metadata(Some(facts.to_vec())).build();
+        let properties = writer.properties.clone().into_builder().set_key_value_metadata(Some(facts.to_vec())).build();
         let options = ArrowWriterOptions::new().with_properties(properties);
         let file = DigestWriter::new(store::create(&path)?);
         let fail = |e: parquet::errors::ParquetError| Error::output(&path, e.to_string(), "see the message");

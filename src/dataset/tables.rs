@@ -3,9 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, Float32Array, Int32Array, Int64Array, ListArray, RecordBatch,
-};
+use arrow::array::{Array, ArrayRef, Float32Array, Int32Array, Int64Array, ListArray, RecordBatch};
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
@@ -23,11 +21,13 @@ use crate::store::{self, DigestWriter};
 /// Writes `stats.parquet`; `time` is the time column's type.
 pub fn write_stats(root: &Path, batches: &[BatchStats], time: Option<&DataType>) -> Result<TableRecord> {
     let time_type = time.cloned().unwrap_or(DataType::Int64);
-    let long = |f: &dyn Fn(&BatchStats) -> Option<i64>| Arc::new(batches.iter().map(f).collect::<Int64Array>()) as ArrayRef;
+    let long =
+        |f: &dyn Fn(&BatchStats) -> Option<i64>| Arc::new(batches.iter().map(f).collect::<Int64Array>()) as ArrayRef;
     let times = |f: &dyn Fn((i64, i64)) -> i64| -> Result<ArrayRef> {
         let raw = long(&|b| b.time.map(f));
         let raw = if time_type == DataType::Date32 { cast(&raw, &DataType::Int32) } else { Ok(raw) };
-        raw.and_then(|raw| cast(&raw, &time_type)).map_err(|e| Error::output(root.join(schema::STATS), e.to_string(), "map another time column"))
+        raw.and_then(|raw| cast(&raw, &time_type))
+            .map_err(|e| Error::output(root.join(schema::STATS), e.to_string(), "map another time column"))
     };
     let batch = Arc::new(batches.iter().map(|b| b.batch as i32).collect::<Int32Array>()) as ArrayRef;
     let columns: Vec<(&str, bool, ArrayRef)> = vec![
@@ -92,10 +92,7 @@ pub fn write_items(root: &Path, items: &[ItemRow], field: &FieldRef, values: &[A
 }
 
 /// Writes `positives.parquet`: for each identity by token, its positive items' tokens, ascending.
-pub fn write_positives<'a>(
-    root: &Path,
-    users: impl Iterator<Item = (i64, Vec<i64>)> + 'a,
-) -> Result<TableRecord> {
+pub fn write_positives<'a>(root: &Path, users: impl Iterator<Item = (i64, Vec<i64>)> + 'a) -> Result<TableRecord> {
     let element = Arc::new(Field::new("element", DataType::Int64, false));
     let schema = Arc::new(Schema::new(vec![
         Field::new(schema::USER, DataType::Int64, false),
@@ -114,10 +111,13 @@ pub fn write_positives<'a>(
         }
         let offsets = OffsetBuffer::new(ends.into());
         let lists = ListArray::try_new(Arc::clone(&element), offsets, Arc::new(Int64Array::from(items)), None);
-        let columns = lists.map(|lists| vec![Arc::new(Int64Array::from(tokens)) as ArrayRef, Arc::new(lists) as ArrayRef]);
-        Some(columns.map_err(|e| e.to_string()).and_then(|columns| {
-            RecordBatch::try_new(Arc::clone(&list_schema), columns).map_err(|e| e.to_string())
-        }))
+        let columns =
+            lists.map(|lists| vec![Arc::new(Int64Array::from(tokens)) as ArrayRef, Arc::new(lists) as ArrayRef]);
+        Some(
+            columns
+                .map_err(|e| e.to_string())
+                .and_then(|columns| RecordBatch::try_new(Arc::clone(&list_schema), columns).map_err(|e| e.to_string())),
+        )
     });
     let path = root.join(schema::POSITIVES);
     let batches = batches.map(|b| b.map_err(|e| Error::output(&path, e, "see the message")));

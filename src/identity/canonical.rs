@@ -90,8 +90,15 @@ fn prepare<'a>(array: &'a dyn Array, name: &str) -> Result<Column<'a>> {
         t if t.is_integer() => Column::Integer(widen(&DataType::Int64)?),
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Column::Utf8(widen(&DataType::Utf8View)?),
         DataType::FixedSizeBinary(_) => Column::Fixed(array.as_fixed_size_binary()),
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => Column::Binary(widen(&DataType::BinaryView)?),
-        DataType::Date32 => Column::Date(cast(array, &DataType::Int32).and_then(|a| cast(&a, &DataType::Int64)).map_err(|e| unfit(name, array.data_type(), &e.to_string()))?, 1),
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => {
+            Column::Binary(widen(&DataType::BinaryView)?)
+        }
+        DataType::Date32 => Column::Date(
+            cast(array, &DataType::Int32)
+                .and_then(|a| cast(&a, &DataType::Int64))
+                .map_err(|e| unfit(name, array.data_type(), &e.to_string()))?,
+            1,
+        ),
         DataType::Date64 => Column::Date(widen(&DataType::Int64)?, DAY_MS),
         DataType::Timestamp(unit, zone) => {
             let nanos = match unit {
@@ -170,7 +177,6 @@ pub fn for_each_token(
     input_rows: &[u32],
     emit: &mut dyn FnMut(usize, u128),
 ) -> Result<()> {
-    let Some(len) = parts.first().map(|p| p.len()) else { return Ok(()) };
     if let ([name], [part]) = (names, parts)
         && let DataType::Dictionary(..) = part.data_type()
     {
@@ -181,10 +187,10 @@ pub fn for_each_token(
     let mut previous: Vec<u8> = Vec::new();
     let mut token = 0;
     let mut bytes = Vec::new();
-    for i in 0..len {
+    for (i, &input_row) in input_rows.iter().enumerate() {
         bytes.clear();
         if columns.iter().any(|c| c.is_null(i)) {
-            emit(i, null_token(tokenizer, input_rows[i]));
+            emit(i, null_token(tokenizer, input_row));
             continue;
         }
         if let [column] = columns.as_slice() {
@@ -244,6 +250,7 @@ fn null_token(tokenizer: &Tokenizer, row: u32) -> u128 {
 }
 
 #[cfg(test)]
+#[allow(clippy::cloned_ref_to_slice_refs)]
 mod tests {
     use std::sync::Arc;
 
@@ -269,7 +276,15 @@ mod tests {
         let pair: [ArrayRef; 2] = [Arc::new(StringArray::from(vec!["a"])), Arc::new(Int8Array::from(vec![1]))];
         let boolean: ArrayRef = Arc::new(BooleanArray::from(vec![true]));
         let found = [hex(&[string.clone()]), hex(&[int]), hex(&pair), hex(&[boolean])];
-        assert_eq!(found, ["ac0bb96b80f0408b01800884edf8e3cc", "3b86eb7cb0b91eee1df50b229572c359", "18f4e13eb95f97e7377a9f02698d7426", "50e58cbd6ada00a1070d80d6a76865f3"]);
+        assert_eq!(
+            found,
+            [
+                "ac0bb96b80f0408b01800884edf8e3cc",
+                "3b86eb7cb0b91eee1df50b229572c359",
+                "18f4e13eb95f97e7377a9f02698d7426",
+                "50e58cbd6ada00a1070d80d6a76865f3"
+            ]
+        );
         let keyed = tokens(&test_tokenizer(), &[string])[0];
         assert_eq!(format!("{keyed:032x}"), "cbb7452e8bfe3c212dce337ef6404be0");
         assert_eq!(test_tokenizer().key_facts().unwrap().key_check, "VEC_CHECK");

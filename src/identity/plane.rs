@@ -27,12 +27,15 @@ pub struct KeyChunk {
     pub positive: Option<BooleanArray>,
 }
 
+/// Provisional codes (`None` for null) and the text of each code that the chunk holds.
+type LabelCodes = (Vec<Option<u32>>, Vec<(u32, String)>);
+
 /// A chunk's codes, before they are settled.
 pub struct ChunkCodes {
     input_row: Vec<u32>,
     identity: Vec<u32>,
     others: Vec<Vec<u32>>,
-    label: Option<(Vec<Option<u32>>, Vec<(u32, String)>)>,
+    label: Option<LabelCodes>,
     time: Option<Vec<i64>>,
     positive: Option<Vec<bool>>,
     filtered: u64,
@@ -136,8 +139,7 @@ impl PlaneBuilder {
             }
         }
         let all = filtered == 0 && null_identity == 0;
-        let input_row: Vec<u32> =
-            (0..rows).filter(|i| keep[*i]).map(|i| chunk.first_row + i as u32).collect();
+        let input_row: Vec<u32> = (0..rows).filter(|i| keep[*i]).map(|i| chunk.first_row + i as u32).collect();
         let mask = BooleanArray::from(keep.clone());
         let columns: Vec<ArrayRef> = chunk
             .columns
@@ -165,9 +167,9 @@ impl PlaneBuilder {
                 .collect::<Result<_>>()?,
             label,
             time,
-            positive: chunk.positive.map(|p| {
-                (0..rows).filter(|i| keep[*i]).map(|i| p.is_valid(i) && p.value(i)).collect()
-            }),
+            positive: chunk
+                .positive
+                .map(|p| (0..rows).filter(|i| keep[*i]).map(|i| p.is_valid(i) && p.value(i)).collect()),
             input_row,
             filtered,
             null_identity,
@@ -229,9 +231,6 @@ impl PlaneBuilder {
     }
 }
 
-type LabelCodes = (Vec<Option<u32>>, Vec<(u32, String)>);
-
-/// Provisional codes (`None` for null) and the text of each code that the chunk holds.
 fn label_codes(interner: &Interner, column: &ArrayRef, input_row: &[u32]) -> Result<LabelCodes> {
     let plain = flatten(column);
     let nulls = plain.logical_nulls();

@@ -1,8 +1,8 @@
 //! The masks of one batch.
 
 use super::bits::Bits;
-use crate::classes::Classes;
 use super::known_positive::{Lookup, Positives};
+use crate::classes::Classes;
 use crate::compose::plan::Plan;
 use crate::keys::KeyPlane;
 use crate::pipeline::{Field, Pipeline, Rule};

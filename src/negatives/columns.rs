@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, BooleanArray, FixedSizeBinaryArray, Float32Array, Int32Array, Int64Array, ListArray,
-};
+use arrow::array::{ArrayRef, BooleanArray, FixedSizeBinaryArray, Float32Array, Int32Array, Int64Array, ListArray};
 use arrow::buffer::{Buffer, OffsetBuffer};
 
 use super::batch::BatchMasks;
 use super::bits::Bits;
-use crate::classes::Classes;
 use super::known_positive::Positives;
+use crate::classes::Classes;
 use crate::compose::plan::Plan;
 use crate::error::{Error, Result};
 use crate::keys::KeyPlane;
@@ -131,9 +129,8 @@ impl Columns<'_> {
             let array = FixedSizeBinaryArray::try_new(width, Buffer::from_vec(bytes), None);
             Ok(Arc::new(array.map_err(|e| too_wide(&e))?))
         };
-        let taken = |masks: &mut Option<Masks>, pick: fn(&mut Masks) -> Vec<u8>| {
-            masks.as_mut().map(pick).unwrap_or_default()
-        };
+        let taken =
+            |masks: &mut Option<Masks>, pick: fn(&mut Masks) -> Vec<u8>| masks.as_mut().map(pick).unwrap_or_default();
         Ok(match column {
             Generated::Batch => ints(&mut rows.iter().map(|_| batch as i32)),
             Generated::Slot => ints(&mut (0..rows.len() as i32)),

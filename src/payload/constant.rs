@@ -37,7 +37,8 @@ impl<'a> Constancy<'a> {
         }
         let start = self.rows.partition_point(|r| *r < first_row);
         let end = self.rows.partition_point(|r| u64::from(*r) < u64::from(first_row) + digests.len() as u64);
-        let wanted = || (start..end).map(|i| (self.rows[i], self.requests[i], digests[(self.rows[i] - first_row) as usize]));
+        let wanted =
+            || (start..end).map(|i| (self.rows[i], self.requests[i], digests[(self.rows[i] - first_row) as usize]));
         // Runs of one request are compared here; what is left for the others is one entry a run.
         let mut firsts: Vec<(u32, u32, Digest)> = Vec::new();
         for (row, request, digest) in wanted() {

@@ -55,12 +55,14 @@ fn values(array: &dyn Array) -> Option<Vec<Digest>> {
         }
         DataType::ListView(_) => {
             let list = array.as_list_view::<i32>();
-            let range = |i: usize| (list.value_offset(i) as usize, (list.value_offset(i) + list.value_size(i)) as usize);
+            let range =
+                |i: usize| (list.value_offset(i) as usize, (list.value_offset(i) + list.value_size(i)) as usize);
             ranges(list.values().as_ref(), rows.map(range))?
         }
         DataType::LargeListView(_) => {
             let list = array.as_list_view::<i64>();
-            let range = |i: usize| (list.value_offset(i) as usize, (list.value_offset(i) + list.value_size(i)) as usize);
+            let range =
+                |i: usize| (list.value_offset(i) as usize, (list.value_offset(i) + list.value_size(i)) as usize);
             ranges(list.values().as_ref(), rows.map(range))?
         }
         DataType::Struct(_) => {

@@ -225,7 +225,11 @@ fn check_roles(p: &Pipeline) -> Result<()> {
         return refuse("input.shards", "it is empty", "name files, directories or globs");
     }
     if p.identity.is_empty() {
-        return refuse("columns.identity", "it is empty", "name the column whose rows are not negatives of one another");
+        return refuse(
+            "columns.identity",
+            "it is empty",
+            "name the column whose rows are not negatives of one another",
+        );
     }
     if p.time.is_none() && matches!(p.window, Some(Window::Nanoseconds(_))) {
         return refuse("compose.window", "a duration needs columns.time", "map columns.time, or use a number of rows");
@@ -303,7 +307,11 @@ fn check_shape(p: &Pipeline) -> Result<()> {
             );
         }
         (Some(_), Mode::UserSpread | Mode::RequestPacked) => {
-            return refuse("compose.group", "only identity_grouped has groups", "set compose.mode = \"identity_grouped\"");
+            return refuse(
+                "compose.group",
+                "only identity_grouped has groups",
+                "set compose.mode = \"identity_grouped\"",
+            );
         }
         _ => {}
     }

@@ -91,7 +91,11 @@ pub fn advice(p: &Pipeline, prepared: &Prepared) -> Vec<String> {
     if p.mode == Mode::UserSpread && p.window.is_none() && full > 0 && largest > full {
         let over = counts.iter().filter(|c| **c > full).count();
         let fits = n / largest;
-        let remedy = if fits > 1 { format!("batch_size up to {fits} would keep all apart") } else { "no batch size keeps it apart".into() };
+        let remedy = if fits > 1 {
+            format!("batch_size up to {fits} would keep all apart")
+        } else {
+            "no batch size keeps it apart".into()
+        };
         out.push(format!(
             "{over} identities have more rows than there are full batches ({largest} in {full}), so they repeat within batches: {remedy}; masks cover the rest"
         ));

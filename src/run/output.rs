@@ -74,7 +74,8 @@ impl<'a> Output<'a> {
     }
 
     pub fn properties(&self, source: &Source) -> Result<WriterProperties> {
-        let dictionary = self.carried.iter().filter_map(|c| Some((c.field.name().clone(), source.dictionaries(c.column)?)));
+        let dictionary =
+            self.carried.iter().filter_map(|c| Some((c.field.name().clone(), source.dictionaries(c.column)?)));
         let hints = ColumnHints { dictionary: dictionary.collect() };
         writer_properties(&self.schema(), self.pipeline.compression, &hints)
     }

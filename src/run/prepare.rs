@@ -95,7 +95,8 @@ fn check_columns(p: &Pipeline, source: &Source) -> Result<()> {
     }
     if let Some(time) = &p.time {
         let (_, field) = source.column("columns.time", time)?;
-        let fits = |t: &DataType| t.is_integer() || matches!(t, DataType::Date32 | DataType::Date64 | DataType::Timestamp(..));
+        let fits =
+            |t: &DataType| t.is_integer() || matches!(t, DataType::Date32 | DataType::Date64 | DataType::Timestamp(..));
         let fits_in_dictionary = matches!(field.data_type(), DataType::Dictionary(_, v) if fits(v));
         if !fits(field.data_type()) && !fits_in_dictionary {
             return Err(Error::pipeline(
@@ -128,12 +129,7 @@ fn time_unit(p: &Pipeline, source: &Source) -> Option<u64> {
     }
 }
 
-fn read_keys(
-    p: &Pipeline,
-    source: &Source,
-    tokenizer: &Tokenizer,
-    progress: &Progress,
-) -> Result<(KeyPlane, LeftOut)> {
+fn read_keys(p: &Pipeline, source: &Source, tokenizer: &Tokenizer, progress: &Progress) -> Result<(KeyPlane, LeftOut)> {
     let predicate = |at, text: &Option<String>| text.as_ref().map(|t| Predicate::new(at, t, source)).transpose();
     let keep = predicate("input.where", &p.predicate)?;
     let positive = predicate("mask.positive", &p.positive)?;
@@ -177,6 +173,8 @@ fn warn_of_collisions(plane: &KeyPlane, progress: &Progress) {
     low.par_sort_unstable();
     let collisions = low.windows(2).filter(|w| w[0] == w[1]).count();
     if collisions > 0 {
-        progress.warn(&format!("{collisions} identities share the low 64 bits of their tokens: bw_user can't tell them apart"));
+        progress.warn(&format!(
+            "{collisions} identities share the low 64 bits of their tokens: bw_user can't tell them apart"
+        ));
     }
 }

@@ -75,7 +75,11 @@ pub fn decode(source: &Source, group: &RowGroup, column: InputColumn) -> Result<
         }
         many => {
             // Dictionaries of several pages may not fit the key type of one.
-            let plain: Vec<ArrayRef> = many.iter().map(flatten).collect::<Result<_, _>>().map_err(|e| Error::damaged(source.place(group), e))?;
+            let plain: Vec<ArrayRef> = many
+                .iter()
+                .map(flatten)
+                .collect::<Result<_, _>>()
+                .map_err(|e| Error::damaged(source.place(group), e))?;
             let parts: Vec<_> = plain.iter().map(|a| a.as_ref()).collect();
             concat(&parts).map_err(|e| Error::damaged(source.place(group), e))
         }

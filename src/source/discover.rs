@@ -31,7 +31,11 @@ pub fn discover(roots: &[String]) -> Result<Vec<Found>> {
         }
     }
     if found.is_empty() {
-        return Err(Error::pipeline("input.shards", "no Parquet files found", "name a folder that holds *.parquet files"));
+        return Err(Error::pipeline(
+            "input.shards",
+            "no Parquet files found",
+            "name a folder that holds *.parquet files",
+        ));
     }
     Ok(found)
 }

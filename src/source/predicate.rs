@@ -25,7 +25,12 @@ impl Predicate {
     pub fn new(at: &'static str, sql: &str, source: &Source) -> Result<Self> {
         let bad = |problem: String, remedy: &str| Error::pipeline(at, problem, remedy);
         let expr = guarded(&Place::default(), || {
-            sql_expr(sql).map_err(|e| bad(describe(&e, sql), "write it as in SQL's WHERE, with names that SQL reserves (\"user\", \"order\") in double quotes"))
+            sql_expr(sql).map_err(|e| {
+                bad(
+                    describe(&e, sql),
+                    "write it as in SQL's WHERE, with names that SQL reserves (\"user\", \"order\") in double quotes",
+                )
+            })
         })
         .map_err(|e| match e.kind() {
             crate::error::Kind::Pipeline { .. } => e,
@@ -81,12 +86,20 @@ impl Predicate {
                     PolarsError::ColumnNotFound(_) | PolarsError::SchemaMismatch(_) => e.to_string(),
                     _ => "it can't be evaluated on these columns' types".to_owned(),
                 };
-                Error::pipeline(format!("{} on {place}", self.at), problem, "compare columns with values of their own types")
+                Error::pipeline(
+                    format!("{} on {place}", self.at),
+                    problem,
+                    "compare columns with values of their own types",
+                )
             };
             let out = frame.lazy().select([self.expr.clone().alias("p")]).collect().map_err(bad)?;
             let column = out.column("p").map_err(bad)?.as_materialized_series().clone();
             let column = column.bool().map_err(|_| {
-                Error::pipeline(self.at, format!("it gives {}, not true or false", column.dtype()), "write a comparison")
+                Error::pipeline(
+                    self.at,
+                    format!("it gives {}, not true or false", column.dtype()),
+                    "write a comparison",
+                )
             })?;
             let values: BooleanArray = column.iter().collect();
             let rows = group.rows as usize;

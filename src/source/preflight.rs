@@ -199,7 +199,11 @@ fn agree(first_path: &Path, first: &Schema, path: &Path, other: &Schema) -> Resu
 fn hive_keys(found: &[Found], schema: &Schema) -> Result<Vec<String>> {
     let keys = |f: &Found| {
         let mut keys: Vec<String> = Vec::new();
-        f.hive.iter().for_each(|(k, _)| if !keys.contains(k) { keys.push(k.clone()) });
+        f.hive.iter().for_each(|(k, _)| {
+            if !keys.contains(k) {
+                keys.push(k.clone())
+            }
+        });
         keys
     };
     let first = keys(&found[0]);

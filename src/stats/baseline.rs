@@ -55,9 +55,10 @@ pub fn random_order(plane: &KeyPlane, p: &Pipeline) -> Baseline {
         match_rate: plane.label.as_ref().map(|_| match_rate(plane, p)),
         users_per_batch: Some(distinct(&users).iter().sum::<f64>() / number.max(1) as f64),
         co_user_ratio: Some(1.0),
-        request_reuse: plane.request.as_ref().map(|r| {
-            n as f64 / distinct(&counts(&r.rows, r.len())).iter().sum::<f64>()
-        }),
+        request_reuse: plane
+            .request
+            .as_ref()
+            .map(|r| n as f64 / distinct(&counts(&r.rows, r.len())).iter().sum::<f64>()),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Statistics of one batch; integers only, so that sums do not depend on their order.
 
+use crate::classes::Classes;
 use crate::compose::plan::Plan;
 use crate::keys::{KeyPlane, Labels};
-use crate::classes::Classes;
 use crate::pipeline::Pipeline;
 
 /// One row of `stats.parquet`, and what the dataset's metrics need beside it. Pairs are ordered pairs (i, j), i ≠ j.
@@ -50,9 +50,10 @@ impl BatchStats {
             max_rows_per_user: users.largest(),
             same_user_pairs: users.pairs(),
             min_valid_negatives: u32::MAX,
-            matched_rows: plane.label.as_ref().map(|labels| {
-                slices().map(|slice| matched(slice, &plane.identity.rows, labels, p)).sum()
-            }),
+            matched_rows: plane
+                .label
+                .as_ref()
+                .map(|labels| slices().map(|slice| matched(slice, &plane.identity.rows, labels, p)).sum()),
             requests: request.map(|codes| distinct(rows, codes)),
             max_requests_per_slice: request
                 .and_then(|codes| slices().map(|slice| distinct(slice, codes)).max())
@@ -82,8 +83,7 @@ fn matched(slice: &[u32], identity: &[u32], labels: &Labels, p: &Pipeline) -> u3
         let code = |class: &String| labels.text.iter().position(|t| t.as_ref() == Some(class)).map(|c| c as u32);
         g.classes.iter().map(|(class, _)| code(class)).collect::<Vec<_>>()
     });
-    let mut keyed: Vec<(u32, u32)> =
-        slice.iter().map(|r| (identity[*r as usize], labels.rows[*r as usize])).collect();
+    let mut keyed: Vec<(u32, u32)> = slice.iter().map(|r| (identity[*r as usize], labels.rows[*r as usize])).collect();
     keyed.sort_unstable();
     keyed
         .chunk_by(|a, b| a.0 == b.0)

@@ -81,7 +81,8 @@ pub fn exchange(staged: &Path, target: &Path) -> Result<()> {
 }
 
 fn rename(staged: &Path, target: &Path, flags: RenameFlags) -> Result<()> {
-    rustix::fs::renameat_with(CWD, staged, CWD, target, flags).map_err(|e| Error::io("move the dataset to", target, e.into()))
+    rustix::fs::renameat_with(CWD, staged, CWD, target, flags)
+        .map_err(|e| Error::io("move the dataset to", target, e.into()))
 }
 
 /// Reads a secret of at most `limit` bytes; refuses a file that users other than its owner may read.

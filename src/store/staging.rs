@@ -32,9 +32,8 @@ impl Staging {
             .tempdir_in(&parent)
             .map_err(|e| Error::io("create a folder in", &parent, e))?
             .keep();
-        let lock = lock_file(&dir)?.ok_or_else(|| {
-            Error::output(target, "another run took the staging folder", "run again")
-        })?;
+        let lock = lock_file(&dir)?
+            .ok_or_else(|| Error::output(target, "another run took the staging folder", "run again"))?;
         Ok(Staging { dir, _lock: lock })
     }
 
@@ -58,11 +57,7 @@ impl Drop for Staging {
 
 fn lock_file(dir: &Path) -> Result<Option<File>> {
     let path = dir.join("lock");
-    let file = File::options()
-        .create(true)
-        .append(true)
-        .open(&path)
-        .map_err(|e| Error::io("create", &path, e))?;
+    let file = File::options().create(true).append(true).open(&path).map_err(|e| Error::io("create", &path, e))?;
     Ok(flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok().then_some(file))
 }
 

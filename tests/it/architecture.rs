@@ -27,11 +27,8 @@ const FOREIGN: &[(&str, &[&str])] = &[
 
 fn sources(name: &str) -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(name);
-    let files: Vec<_> = if root.is_dir() {
-        std::fs::read_dir(root).unwrap().map(|e| e.unwrap().path()).collect()
-    } else {
-        vec![root]
-    };
+    let files: Vec<_> =
+        if root.is_dir() { std::fs::read_dir(root).unwrap().map(|e| e.unwrap().path()).collect() } else { vec![root] };
     assert!(!files.is_empty());
     files.into_iter().map(|f| (f.display().to_string(), std::fs::read_to_string(f).unwrap())).collect()
 }

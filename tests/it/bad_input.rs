@@ -69,7 +69,10 @@ fn shapes_that_cannot_be_are_refused_with_one_that_can() {
     set("output.ranks=2").fails(&["compose.remainder", "\"drop\" or \"pad\""]);
     let grouped = || set("compose.mode=identity_grouped");
     grouped().fails(&["compose.group.classes"]);
-    grouped().arg("--set").arg("compose.group.classes={ real = 1, fake = 2 }").fails(&["groups of 3 rows", "batch_size = 9"]);
+    grouped()
+        .arg("--set")
+        .arg("compose.group.classes={ real = 1, fake = 2 }")
+        .fails(&["groups of 3 rows", "batch_size = 9"]);
     grouped()
         .arg("--set")
         .arg("compose.group.classes={ real = 1, synthetic = 1 }")
@@ -89,11 +92,22 @@ fn shards_that_drift_are_named_with_both_types() {
     let label: ArrayRef = Arc::new(StringArray::from(vec!["real"]));
     let score: ArrayRef = Arc::new(Float64Array::from(vec![1.0]));
     let (user, label) = (("user", user), ("label", label));
-    drifting(vec![user.clone(), ("item", narrow), label.clone(), ("score", score.clone())])
-        .fails(&["c.parquet, column `item`", "Int32", "Int64", "a.parquet"]);
-    drifting(vec![user.clone(), ("item", item.clone()), label.clone()]).fails(&["c.parquet, column `score`", "missing"]);
-    drifting(vec![user.clone(), ("item", item.clone()), label.clone(), ("score", score.clone()), ("more", score.clone())])
-        .fails(&["c.parquet, column `more`"]);
+    drifting(vec![user.clone(), ("item", narrow), label.clone(), ("score", score.clone())]).fails(&[
+        "c.parquet, column `item`",
+        "Int32",
+        "Int64",
+        "a.parquet",
+    ]);
+    drifting(vec![user.clone(), ("item", item.clone()), label.clone()])
+        .fails(&["c.parquet, column `score`", "missing"]);
+    drifting(vec![
+        user.clone(),
+        ("item", item.clone()),
+        label.clone(),
+        ("score", score.clone()),
+        ("more", score.clone()),
+    ])
+    .fails(&["c.parquet, column `more`"]);
     drifting(vec![("item", item), user, label, ("score", score)]).fails(&["c.parquet, column `item`", "column 0"]);
 }
 
@@ -184,10 +198,8 @@ fn a_full_disk_leaves_nothing() {
         "mount -t tmpfs -o size=300k none disk || exit 77; '{}' run pipeline.toml; code=$?; ls -A disk; exit $code",
         env!("CARGO_BIN_EXE_batchwright")
     );
-    let output = std::process::Command::new("unshare")
-        .args(["-rm", "sh", "-c", &script])
-        .current_dir(project.path(""))
-        .output();
+    let output =
+        std::process::Command::new("unshare").args(["-rm", "sh", "-c", &script]).current_dir(project.path("")).output();
     let Ok(output) = output else { return eprintln!("skipped: unshare is not there") };
     let stderr = String::from_utf8_lossy(&output.stderr);
     match output.status.code() {

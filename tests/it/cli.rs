@@ -84,7 +84,9 @@ fn plan_says_what_cannot_be_reached_and_which_setting_would_do() {
     );
     let text = Project::new(&feed).command("plan", &[]).stdout;
     assert!(text.contains("more rows than there are full batches") && text.contains("batch_size up to"), "{text}");
-    let rare = Project::new(&media().replace("\"label\"", "\"generator\"").replace("{ real = 1, fake = 3 }", "{ swap = 1, avatar = 1 }"));
+    let rare = Project::new(
+        &media().replace("\"label\"", "\"generator\"").replace("{ real = 1, fake = 3 }", "{ swap = 1, avatar = 1 }"),
+    );
     let only = rare.command("plan", &["--set", "input.where=generator <> 'avatar' OR person < 'person-010'"]).stdout;
     assert!(only.contains("identities have class `avatar`"), "{only}");
 }

@@ -1,5 +1,5 @@
 //! One integration binary; a module per guarantee.
-#![allow(clippy::disallowed_methods)]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 // What drives the tests: the real binary, small Parquet files, slow references.
 mod support;
@@ -24,6 +24,8 @@ mod masks;
 mod requests;
 // Every Arrow type comes back as it went in.
 mod payload;
+// Stock readers and the README's Python.
+mod readers;
 // The figures that are claimed of real data.
 mod real_data;
 // user_spread: caps, fewest pairs, mixing, windows, remainders.

@@ -74,11 +74,11 @@ fn assert_masks(p: &Pipeline, whole: &KeyPlane, plane: &KeyPlane) {
             }
             for j in 0..p.batch_size {
                 let candidate = rows.get(j).copied();
-                let same_user = candidate.is_some_and(|c| plane.identity.rows[c as usize] == plane.identity.rows[anchor as usize]);
+                let same_user =
+                    candidate.is_some_and(|c| plane.identity.rows[c as usize] == plane.identity.rows[anchor as usize]);
                 assert_eq!(bit(arrays["bw_same_user"].as_fixed_size_binary().value(i), j), same_user);
-                let shut = candidate.is_none_or(|c| {
-                    c == anchor || rules.iter().any(|rule| excluded(rule, plane, &known, anchor, c))
-                });
+                let shut = candidate
+                    .is_none_or(|c| c == anchor || rules.iter().any(|rule| excluded(rule, plane, &known, anchor, c)));
                 match &listed {
                     Some(list) => assert_eq!(list.contains(&(j as i32)), shut && i != j && candidate.is_some()),
                     None => assert_eq!(bit(arrays["bw_negatives"].as_fixed_size_binary().value(i), j), !shut),

@@ -31,14 +31,45 @@ fn columns() -> Vec<(String, ArrayRef)> {
     use DataType::*;
     let utc: Option<Arc<str>> = Some("UTC".into());
     let casts = vec![
-        Int8, Int16, Int32, Int64, UInt8, UInt16, UInt32, UInt64, Float16, Float32, Float64, Boolean,
-        Decimal128(20, 3), Decimal256(50, 7), Decimal32(9, 2), Decimal64(18, 4), Date32, Date64, Time32(TimeUnit::Second),
-        Time32(TimeUnit::Millisecond), Time64(TimeUnit::Microsecond), Time64(TimeUnit::Nanosecond),
-        Timestamp(TimeUnit::Second, None), Timestamp(TimeUnit::Millisecond, utc), Timestamp(TimeUnit::Microsecond, None),
-        Timestamp(TimeUnit::Nanosecond, Some("Europe/Zurich".into())), Duration(TimeUnit::Millisecond),
+        Int8,
+        Int16,
+        Int32,
+        Int64,
+        UInt8,
+        UInt16,
+        UInt32,
+        UInt64,
+        Float16,
+        Float32,
+        Float64,
+        Boolean,
+        Decimal128(20, 3),
+        Decimal256(50, 7),
+        Decimal32(9, 2),
+        Decimal64(18, 4),
+        Date32,
+        Date64,
+        Time32(TimeUnit::Second),
+        Time32(TimeUnit::Millisecond),
+        Time64(TimeUnit::Microsecond),
+        Time64(TimeUnit::Nanosecond),
+        Timestamp(TimeUnit::Second, None),
+        Timestamp(TimeUnit::Millisecond, utc),
+        Timestamp(TimeUnit::Microsecond, None),
+        Timestamp(TimeUnit::Nanosecond, Some("Europe/Zurich".into())),
+        Duration(TimeUnit::Millisecond),
     ];
     let mut out: Vec<(String, ArrayRef)> = casts.iter().map(|t| (format!("{t}"), with_type(t))).collect();
-    for t in [Utf8, LargeUtf8, Utf8View, Binary, LargeBinary, BinaryView, Dictionary(Box::new(Int8), Box::new(Utf8)), Dictionary(Box::new(Int32), Box::new(LargeUtf8))] {
+    for t in [
+        Utf8,
+        LargeUtf8,
+        Utf8View,
+        Binary,
+        LargeBinary,
+        BinaryView,
+        Dictionary(Box::new(Int8), Box::new(Utf8)),
+        Dictionary(Box::new(Int32), Box::new(LargeUtf8)),
+    ] {
         out.push((format!("{t}"), cast(&words(), &t).unwrap()));
     }
     let mut fixed = FixedSizeBinaryBuilder::new(5);
@@ -46,9 +77,10 @@ fn columns() -> Vec<(String, ArrayRef)> {
         if k % 9 == 0 { fixed.append_null() } else { fixed.append_value([k as u8; 5]).unwrap() }
     }
     out.push(("fixed binary".into(), Arc::new(fixed.finish())));
-    let list = ListArray::from_iter_primitive::<Int32Type, _, _>((0..ROWS).map(|k| {
-        (k % 7 != 3).then(|| (0..k % 5).map(|i| (i != 2).then_some((k * i) as i32)).collect::<Vec<_>>())
-    }));
+    let list = ListArray::from_iter_primitive::<Int32Type, _, _>(
+        (0..ROWS)
+            .map(|k| (k % 7 != 3).then(|| (0..k % 5).map(|i| (i != 2).then_some((k * i) as i32)).collect::<Vec<_>>())),
+    );
     out.push(("list".into(), Arc::new(list.clone())));
     let vectors = FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>(
         (0..ROWS).map(|k| (k % 6 != 5).then(|| (0..4).map(|i| Some((k * i) as f32)).collect::<Vec<_>>())),
@@ -84,12 +116,11 @@ fn columns() -> Vec<(String, ArrayRef)> {
 fn types_table() -> RecordBatch {
     let mut fields = vec![
         Field::new("user", DataType::Int64, false),
-        Field::new("row", DataType::Int64, false).with_metadata(HashMap::from([("unit".to_owned(), "rows".to_owned())])),
+        Field::new("row", DataType::Int64, false)
+            .with_metadata(HashMap::from([("unit".to_owned(), "rows".to_owned())])),
     ];
-    let mut arrays: Vec<ArrayRef> = vec![
-        Arc::new((0..ROWS).map(|k| k % 23).collect::<Int64Array>()),
-        Arc::new((0..ROWS).collect::<Int64Array>()),
-    ];
+    let mut arrays: Vec<ArrayRef> =
+        vec![Arc::new((0..ROWS).map(|k| k % 23).collect::<Int64Array>()), Arc::new((0..ROWS).collect::<Int64Array>())];
     for (name, array) in columns() {
         let note = HashMap::from([("note".to_owned(), format!("about {name}"))]);
         fields.push(Field::new(name, array.data_type().clone(), true).with_metadata(note));
@@ -113,7 +144,12 @@ fn every_type_is_unchanged() {
     for field in input.schema().fields().iter().filter(|f| f.name() != "user") {
         let found = out.schema();
         let found = found.field_with_name(field.name()).unwrap();
-        assert_eq!((found.data_type(), found.is_nullable()), (field.data_type(), field.is_nullable()), "{}", field.name());
+        assert_eq!(
+            (found.data_type(), found.is_nullable()),
+            (field.data_type(), field.is_nullable()),
+            "{}",
+            field.name()
+        );
         assert_eq!(found.metadata(), field.metadata(), "{}", field.name());
         let column = take(&out[field.name().as_str()], &order, None).unwrap();
         if let DataType::Dictionary(_, value) = field.data_type() {
@@ -125,7 +161,8 @@ fn every_type_is_unchanged() {
         }
     }
     let names: Vec<String> = out.schema().fields().iter().map(|f| f.name().clone()).collect();
-    let carried: Vec<String> = input.schema().fields().iter().map(|f| f.name().clone()).filter(|n| n != "user").collect();
+    let carried: Vec<String> =
+        input.schema().fields().iter().map(|f| f.name().clone()).filter(|n| n != "user").collect();
     assert_eq!(names[..carried.len()], carried, "payload comes first, in input order");
     assert!(names[carried.len()..].iter().all(|n| n.starts_with("bw_")));
 }

@@ -22,7 +22,8 @@ fn strings(batch: &RecordBatch, name: &str) -> Vec<String> {
     array.as_string::<i32>().iter().map(|s| s.unwrap_or("").to_owned()).collect()
 }
 
-const SPEAKERS: &str = "columns = { identity = \"speaker\", item = \"utt\", label = \"label\" }\n[compose]\nmode = \"identity_grouped\"\n";
+const SPEAKERS: &str =
+    "columns = { identity = \"speaker\", item = \"utt\", label = \"label\" }\n[compose]\nmode = \"identity_grouped\"\n";
 
 #[test]
 fn spoofed_speech_is_paired_with_the_speaker_s_own() {
@@ -42,7 +43,9 @@ fn spoofed_speech_is_paired_with_the_speaker_s_own() {
 
 #[test]
 fn whole_groups_of_speech_need_no_copies() {
-    let pipeline = format!("{SPEAKERS}batch_size = 40\n[compose.group]\nclasses = {{ bonafide = 1, spoof = 9 }}\nscarce = \"rest\"");
+    let pipeline = format!(
+        "{SPEAKERS}batch_size = 40\n[compose.group]\nclasses = {{ bonafide = 1, spoof = 9 }}\nscarce = \"rest\""
+    );
     let Some(project) = on("asvspoof2019_la_train.parquet", &pipeline) else { return };
     let out = project.run();
     let counts = project.manifest()["counts"].clone();
@@ -90,7 +93,8 @@ fn no_household_passes_its_cap() {
     // Every row once.
     let key = |batch: &RecordBatch| {
         let columns = ["basket_id", "product_id", "transaction_timestamp", "sales_value"].map(|c| strings(batch, c));
-        let mut rows: Vec<String> = (0..batch.num_rows()).map(|r| columns.each_ref().map(|c| c[r].clone()).join("|")).collect();
+        let mut rows: Vec<String> =
+            (0..batch.num_rows()).map(|r| columns.each_ref().map(|c| c[r].clone()).join("|")).collect();
         rows.sort_unstable();
         rows
     };
@@ -99,15 +103,21 @@ fn no_household_passes_its_cap() {
 
 #[test]
 fn monthly_windows_keep_batches_in_time_order() {
-    let Some(project) = on("complete_journey_transactions", &format!("{BASKETS}compose.window = \"30days\"")) else { return };
+    let Some(project) = on("complete_journey_transactions", &format!("{BASKETS}compose.window = \"30days\"")) else {
+        return;
+    };
     project.succeed(&[]);
     let stats = rows_of(&project.path("out/_batchwright/stats.parquet"));
-    let times = |name: &str| cast(&stats[name], &DataType::Int64).unwrap().as_primitive::<Int64Type>().values().to_vec();
+    let times =
+        |name: &str| cast(&stats[name], &DataType::Int64).unwrap().as_primitive::<Int64Type>().values().to_vec();
     let (first, last) = (times("time_min"), times("time_max"));
     let month = 30 * 86_400_000_000i64;
     // A batch spans at most its own month and the few rows that the month before could not place.
     for k in 1..first.len() {
-        assert!(first[k] >= first[k - 1] || first[k] / month == first[k - 1] / month || first[k] > last[k - 1] - month, "batch {k}");
+        assert!(
+            first[k] >= first[k - 1] || first[k] / month == first[k - 1] / month || first[k] > last[k - 1] - month,
+            "batch {k}"
+        );
         assert!(last[k] - first[k] < 2 * month);
     }
     let pools: std::collections::BTreeSet<i64> = last.iter().map(|t| t / month).collect();

@@ -93,7 +93,8 @@ fn the_tower_run_once_per_request_equals_the_tower_run_on_each_row() {
             for (rank, inline) in inline.iter().enumerate() {
                 let first = rows_of(&folder(rank));
                 assert_eq!(first.num_rows(), inline.num_rows());
-                let (slots, carries) = (column::<Int32Type>(&first, "bw_request_slot"), first["bw_request_first"].as_boolean());
+                let (slots, carries) =
+                    (column::<Int32Type>(&first, "bw_request_slot"), first["bw_request_first"].as_boolean());
                 let batches = column::<Int32Type>(&first, "bw_batch");
                 let mut start = 0;
                 for batch in batches.chunk_by(|a, b| a == b) {

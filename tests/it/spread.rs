@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use batchwright::compose::{Plan, compose};
-use batchwright::keys::KeyPlane;
+use batchwright::keys::{Codes, KeyPlane};
 use batchwright::pipeline::Pipeline;
 use batchwright::stats::co_user_ratio;
 use proptest::prelude::*;
@@ -41,7 +41,8 @@ fn assert_caps(plane: &KeyPlane, plan: &Plan, p: &Pipeline) {
         let batches = pool.first_batch..pool.first_batch + pool.batches;
         let full = batches.clone().filter(|b| plan.batch(*b).len() == p.batch_size).count();
         // A padded last batch is full, but not one of the N that the pool's own rows fill.
-        let padded = batches.clone().filter(|b| plan.padding.iter().any(|at| *at as usize / p.batch_size == *b)).count();
+        let padded =
+            batches.clone().filter(|b| plan.padding.iter().any(|at| *at as usize / p.batch_size == *b)).count();
         let n = full - padded;
         if n == 0 {
             continue;
@@ -125,10 +126,14 @@ proptest! {
 fn identities_meet_as_in_a_random_order() {
     // 20,480 identities with 10 rows each in batches of 512: a bare stride would let each meet 511 others.
     let (identities, rows, b) = (20_480u32, 10, 512);
-    let mut plane = KeyPlane::default();
-    plane.input_row = (0..identities * rows).collect();
-    plane.identity.rows = (0..identities * rows).map(|row| row / rows).collect();
-    plane.identity.tokens = (0..u128::from(identities)).map(|k| k * 0x9e37_79b9_7f4a_7c15).collect();
+    let plane = KeyPlane {
+        input_row: (0..identities * rows).collect(),
+        identity: Codes {
+            rows: (0..identities * rows).map(|row| row / rows).collect(),
+            tokens: (0..u128::from(identities)).map(|k| k * 0x9e37_79b9_7f4a_7c15).collect(),
+        },
+        ..KeyPlane::default()
+    };
     let shape = Shape { rows: Vec::new(), batch_size: b, seed: 5 };
     let p = pipeline(&shape, &[("columns.request", ""), ("mask.rules", "[]")]);
     let plan = compose(&plane, &p).expect("a plan");
@@ -144,14 +149,16 @@ fn identities_meet_as_in_a_random_order() {
     assert!((0.97..1.03).contains(&ratio), "{ratio}");
     // The measure itself: a bare stride over identities in order is far from 1.
     let n = (identities * rows / b) as usize;
-    let strided: Vec<i64> = (0..n).flat_map(|k| (0..b as usize).map(move |j| ((j * n + k) / rows as usize) as i64)).collect();
+    let strided: Vec<i64> =
+        (0..n).flat_map(|k| (0..b as usize).map(move |j| ((j * n + k) / rows as usize) as i64)).collect();
     let stride = co_user_ratio(&strided, |_| false, b as usize, 1).expect("a ratio");
     assert!((0.10..0.13).contains(&stride), "{stride}");
 }
 
 #[test]
 fn another_seed_gives_another_order_and_the_same_seed_the_same() {
-    let mut shape = Shape { rows: (0..200).map(|k| ((k % 40) as u8, 0, 0, 0, 0, true)).collect(), batch_size: 10, seed: 2 };
+    let mut shape =
+        Shape { rows: (0..200).map(|k| ((k % 40) as u8, 0, 0, 0, 0, true)).collect(), batch_size: 10, seed: 2 };
     let plane = plane(&shape);
     let one = compose(&plane, &pipeline(&shape, &[])).expect("a plan");
     let same = compose(&plane, &pipeline(&shape, &[])).expect("a plan");

@@ -18,8 +18,11 @@ impl Shape {
     pub fn any(rows: usize) -> impl Strategy<Value = Shape> {
         let identity = prop_oneof![3 => 0u8..3, 2 => 0u8..12, 1 => 0u8..=255];
         let row = (identity, 0u8..4, 0u8..20, 0u8..3, 0u8..40, any::<bool>());
-        (prop::collection::vec(row, 1..=rows), 1u32..24, any::<u64>())
-            .prop_map(|(rows, batch_size, seed)| Shape { rows, batch_size, seed })
+        (prop::collection::vec(row, 1..=rows), 1u32..24, any::<u64>()).prop_map(|(rows, batch_size, seed)| Shape {
+            rows,
+            batch_size,
+            seed,
+        })
     }
 }
 
