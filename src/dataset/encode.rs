@@ -10,8 +10,8 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 
-/// A column of a row group: gives its arrays when it is its turn to be encoded.
-pub type ColumnSource<'a> = Box<dyn FnOnce() -> Result<Vec<ArrayRef>> + Send + 'a>;
+/// A column of a row group: gives its arrays one by one, when it is their turn to be encoded.
+pub type ColumnSource<'a> = Box<dyn Iterator<Item = Result<ArrayRef>> + Send + 'a>;
 
 /// Encoded column chunks of one row group, in the order of the schema's leaves.
 pub fn encode(
@@ -30,7 +30,8 @@ pub fn encode(
         .into_par_iter()
         .map(|(field, column, mut writers)| {
             let fail = |e: ParquetError| failed(path, field, &e);
-            for array in column()? {
+            for array in column {
+                let array = array?;
                 for (leaf, writer) in compute_leaves(field, &array).map_err(fail)?.iter().zip(&mut writers) {
                     writer.write(leaf).map_err(fail)?;
                 }

@@ -115,7 +115,7 @@ impl<'a> BatchMasks<'a> {
                 self.shared[user as usize] = Some(self.excluded.clone());
             }
             if let Some(shared) = &self.shared[user as usize] {
-                self.excluded.clone_from(shared);
+                self.excluded.copy_from(shared);
             }
         }
         self.same.iter().for_each(|same| same.add(slot, &mut self.excluded));

@@ -97,10 +97,8 @@ impl Columns<'_> {
                 let stored = masks.excluded.len() - before;
                 stats.offered_exclusions += u64::from(mask.excluded.count()) - stored as u64;
             } else {
-                let mut shut = mask.excluded.clone();
-                shut.set(slot);
                 let start = masks.negatives.len();
-                shut.append_complement(rows, width, &mut masks.negatives);
+                mask.excluded.append_negatives(rows, slot, width, &mut masks.negatives);
                 stats.offered_exclusions += mask.excluded.overlap(&masks.negatives[start..]);
             }
         }

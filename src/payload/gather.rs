@@ -22,12 +22,11 @@ pub trait Decoder: Sync {
     fn decode(&self, column: usize, row_group: usize) -> Result<Vec<ArrayRef>>;
 }
 
-/// One column's arrays; `rows[i]` is the input row of the i-th value over all of them.
+/// One column's arrays; its i-th value over all of them is that of the i-th wanted row.
 struct Column {
     chunks: Vec<ArrayRef>,
     /// First value of each chunk, and the number of all values.
     starts: Vec<u32>,
-    rows: Arc<Vec<u32>>,
 }
 
 /// Columns of the wanted input rows.
@@ -48,29 +47,26 @@ impl Payload {
                 if rows.is_empty() { Ok(Vec::new()) } else { pick(decoder.decode(column, group)?, rows, span) }
             })
             .collect::<Result<_>>()?;
-        let columns = wanted.iter().enumerate().map(|(column, rows)| {
+        let columns = (0..wanted.len()).map(|column| {
             let chunks: Vec<ArrayRef> =
                 decoded[column * groups..(column + 1) * groups].iter_mut().flat_map(std::mem::take).collect();
             let mut starts = vec![0u32];
             for chunk in &chunks {
                 starts.push(starts[starts.len() - 1] + chunk.len() as u32);
             }
-            Column { chunks, starts, rows: Arc::clone(rows) }
+            Column { chunks, starts }
         });
         Ok(Payload { columns: columns.collect() })
     }
 
-    /// The column's values of the given input rows, in the order given; `None` is a null.
+    /// The column's values of wanted rows, by their ordinal among them, in the order given; `None` is a null.
     pub fn gather(&self, column: usize, data_type: &DataType, rows: &[Option<u32>]) -> Result<Vec<ArrayRef>> {
         let column = &self.columns[column];
         let null = new_null_array(data_type, 1);
         let mut sources: Vec<&dyn Array> = column.chunks.iter().map(|c| c.as_ref()).collect();
         let nowhere = (sources.len(), 0);
         sources.push(null.as_ref());
-        let all = column.rows.len();
-        let dense = all > 0 && column.rows[all - 1] as usize == all - 1;
-        let find = |row: u32| {
-            let at = if dense { row } else { column.rows.partition_point(|r| *r < row) as u32 };
+        let find = |at: u32| {
             let chunk = column.starts.partition_point(|start| *start <= at) - 1;
             (chunk, (at - column.starts[chunk]) as usize)
         };

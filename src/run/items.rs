@@ -25,11 +25,13 @@ pub fn write(p: &Pipeline, prepared: &Prepared, root: &Path) -> Result<Vec<Table
         let mut wanted = prepared.item_example.clone();
         wanted.sort_unstable();
         let decoder = OneColumn::new(&prepared.source, column);
-        let payload = Payload::load(&decoder, &[Arc::new(wanted)])?;
+        let ordinal = |input_row: u32| wanted.partition_point(|row| *row < input_row) as u32;
+        let payload = Payload::load(&decoder, &[Arc::new(wanted.clone())])?;
         let values = order
             .chunks(1 << 16)
             .map(|codes| {
-                let rows: Vec<Option<u32>> = codes.iter().map(|c| Some(prepared.item_example[*c as usize])).collect();
+                let rows: Vec<Option<u32>> =
+                    codes.iter().map(|c| Some(ordinal(prepared.item_example[*c as usize]))).collect();
                 payload.gather(0, field.data_type(), &rows)
             })
             .collect::<Result<Vec<_>>>()?;

@@ -40,7 +40,7 @@ pub fn run(p: &Pipeline, settings: Settings, progress: &Progress) -> Result<Mani
 
     let output = output::Output::new(p, source, plane);
     progress.stage("reading payload", output.columns() * source.row_groups.len());
-    let payload = output.load(source, plane, plan, progress)?;
+    let payload = output.load(source, plane, progress)?;
 
     progress.stage("writing batches", plan.order.len());
     let log_q = log_q(plane, plan);

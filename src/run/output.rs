@@ -3,13 +3,12 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
-use arrow::array::ArrayRef;
+use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use parquet::file::properties::WriterProperties;
 use rayon::prelude::*;
 
 use crate::classes::Classes;
-use crate::compose::Plan;
 use crate::dataset::{ColumnHints, RowGroupColumns, writer_properties};
 use crate::error::Result;
 use crate::keys::KeyPlane;
@@ -29,14 +28,36 @@ struct Carried {
     of_request: bool,
     /// Its values stand only on the first row of each request.
     first_only: bool,
+    /// Rows that are gathered and encoded at a time; by the footers, so the same for every run.
+    chunk_rows: usize,
+}
+
+/// What is gathered of a column at a time, in bytes.
+const CHUNK_BYTES: u64 = 4 << 20;
+
+/// An iterator's items in vectors of `size`.
+struct Chunks<I> {
+    rows: I,
+    size: usize,
+}
+
+impl<I: Iterator> Iterator for Chunks<I> {
+    type Item = Vec<I::Item>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let chunk: Vec<I::Item> = self.rows.by_ref().take(self.size).collect();
+        (!chunk.is_empty()).then_some(chunk)
+    }
 }
 
 pub struct Output<'a> {
     pipeline: &'a Pipeline,
     carried: Vec<Carried>,
     fields: Vec<FieldRef>,
-    /// By request: the input row that brings its columns, its first example.
-    carriers: Vec<u32>,
+    /// The input rows that bring requests' columns, each request's first example; ascending.
+    carrier_rows: Arc<Vec<u32>>,
+    /// By request: the ordinal of its carrier among them.
+    carrier_of: Vec<u32>,
 }
 
 impl<'a> Output<'a> {
@@ -52,16 +73,15 @@ impl<'a> Output<'a> {
                     true => Arc::new(Field::clone(field).with_nullable(true)),
                     false => Arc::clone(field),
                 };
-                Carried { column, field, of_request, first_only }
+                let row_bytes = (source.column_bytes(column) / u64::from(source.rows.max(1))).max(1);
+                let chunk_rows = (CHUNK_BYTES / row_bytes).clamp(1, 1 << 16) as usize;
+                Carried { column, field, of_request, first_only, chunk_rows }
             })
             .collect();
         let mut fields: Vec<FieldRef> = carried.iter().map(|c| Arc::clone(&c.field)).collect();
         fields.extend(Generated::of(p).into_iter().map(|g| Arc::new(g.field(p.batch_size))));
-        let mut carriers = vec![u32::MAX; plane.request.as_ref().map_or(0, |r| r.len())];
-        for (code, row) in plane.request.iter().flat_map(|r| &r.rows).zip(&plane.input_row) {
-            carriers[*code as usize] = carriers[*code as usize].min(*row);
-        }
-        Output { pipeline: p, carried, fields, carriers }
+        let (carrier_rows, carrier_of) = request_carriers(plane);
+        Output { pipeline: p, carried, fields, carrier_rows: Arc::new(carrier_rows), carrier_of }
     }
 
     pub fn schema(&self) -> SchemaRef {
@@ -80,20 +100,20 @@ impl<'a> Output<'a> {
         writer_properties(&self.schema(), self.pipeline.compression, &hints)
     }
 
-    /// Decodes the payload of all rows that occur in the output.
-    pub fn load(&self, source: &Source, plane: &KeyPlane, plan: &Plan, progress: &Progress) -> Result<Payload> {
-        let mut occurs = vec![plan.dropped.is_empty(); plane.len()];
-        if !plan.dropped.is_empty() {
-            plan.order.iter().for_each(|row| occurs[*row as usize] = true);
-        }
-        let rows = (0..plane.len()).filter(|row| occurs[*row]).map(|row| plane.input_row[row]).collect();
-        let rows: Arc<Vec<u32>> = Arc::new(rows);
-        let mut firsts: Vec<u32> = self.carriers.iter().copied().filter(|row| *row != u32::MAX).collect();
-        firsts.par_sort_unstable();
-        let firsts = Arc::new(firsts);
-        let wanted: Vec<Arc<Vec<u32>>> =
-            self.carried.iter().map(|c| Arc::clone(if c.first_only { &firsts } else { &rows })).collect();
+    /// Decodes the payload of all examples.
+    pub fn load(&self, source: &Source, plane: &KeyPlane, progress: &Progress) -> Result<Payload> {
+        let rows = Arc::new(plane.input_row.clone());
+        let of = |c: &Carried| Arc::clone(if c.first_only { &self.carrier_rows } else { &rows });
+        let wanted: Vec<Arc<Vec<u32>>> = self.carried.iter().map(of).collect();
         Payload::load(&SourceDecoder::new(self, source, plane, progress), &wanted)
+    }
+
+    /// The wanted rows that bring a column's values for a slice of a batch.
+    fn sources(&self, plane: &KeyPlane, carried: &Carried, slice: &[u32]) -> Vec<Option<u32>> {
+        match (&plane.request, carried.first_only) {
+            (Some(request), true) => on_first_rows(slice, &request.rows, &self.carrier_of),
+            _ => slice.iter().map(|row| Some(*row)).collect(),
+        }
     }
 
     /// The columns of a row group's batches, for each rank.
@@ -114,28 +134,23 @@ impl<'a> Output<'a> {
             let mut out: Vec<crate::dataset::ColumnSource<'s>> = Vec::with_capacity(self.fields.len());
             for (k, carried) in self.carried.iter().enumerate() {
                 let batches = batches.clone();
-                out.push(Box::new(move || {
-                    let (plan, plane) = (columns.plan, columns.plane);
-                    let examples = batches.map(|b| &plan.batch(b)[of_rank(plan.batch(b))]);
-                    let rows: Vec<Option<u32>> = match (&plane.request, carried.first_only) {
-                        (Some(request), true) => {
-                            examples.flat_map(|slice| carriers(slice, &request.rows, &self.carriers)).collect()
-                        }
-                        _ => examples.flatten().map(|row| Some(plane.input_row[*row as usize])).collect(),
-                    };
-                    payload.gather(k, carried.field.data_type(), &rows)
-                }));
+                let slices = batches.map(move |b| &columns.plan.batch(b)[of_rank(columns.plan.batch(b))]);
+                let rows = slices.flat_map(move |slice| self.sources(columns.plane, carried, slice));
+                let data_type = carried.field.data_type();
+                out.push(Box::new(Chunks { rows, size: carried.chunk_rows }.flat_map(move |rows| {
+                    match payload.gather(k, data_type, &rows) {
+                        Ok(arrays) => arrays.into_iter().map(Ok).collect(),
+                        Err(e) => vec![Err(e)],
+                    }
+                })));
             }
             for k in 0..self.fields.len() - self.carried.len() {
                 let generated = Arc::clone(&generated);
-                out.push(Box::new(move || {
-                    let cut = |g: &BatchColumns| -> ArrayRef {
-                        let rows = g.arrays[k].len();
-                        let (start, end) = ((rank * slice).min(rows), ((rank + 1) * slice).min(rows));
-                        g.arrays[k].slice(start, end - start)
-                    };
-                    Ok(generated.iter().map(cut).collect())
-                }));
+                out.push(Box::new((0..generated.len()).map(move |b| {
+                    let array = &generated[b].arrays[k];
+                    let (start, end) = ((rank * slice).min(array.len()), ((rank + 1) * slice).min(array.len()));
+                    Ok(array.slice(start, end - start))
+                })));
             }
             out
         };
@@ -143,12 +158,27 @@ impl<'a> Output<'a> {
     }
 }
 
-/// For each slot of a slice: the input row that brings its request's columns, on the request's first row; else none.
-fn carriers(slice: &[u32], requests: &[u32], carriers: &[u32]) -> Vec<Option<u32>> {
+/// The first example's input row of each request, ascending, and by request its ordinal among them.
+fn request_carriers(plane: &KeyPlane) -> (Vec<u32>, Vec<u32>) {
+    let Some(request) = &plane.request else { return Default::default() };
+    let mut of = vec![u32::MAX; request.len()];
+    let mut rows = Vec::new();
+    for (code, input_row) in request.rows.iter().zip(&plane.input_row) {
+        let ordinal = &mut of[*code as usize];
+        if *ordinal == u32::MAX {
+            *ordinal = rows.len() as u32;
+            rows.push(*input_row);
+        }
+    }
+    (rows, of)
+}
+
+/// For each slot of a slice: its request's carrier, on the request's first row; else none.
+fn on_first_rows(slice: &[u32], requests: &[u32], carrier_of: &[u32]) -> Vec<Option<u32>> {
     let classes = Classes::new(slice.iter().map(|row| u64::from(requests[*row as usize])));
     let first = |(slot, class): (usize, &u32)| classes.members(*class)[0] as usize == slot;
-    let of = |slot: usize| carriers[requests[slice[slot] as usize] as usize];
-    classes.of.iter().enumerate().map(|at| first(at).then(|| of(at.0))).collect()
+    let carrier = |slot: usize| carrier_of[requests[slice[slot] as usize] as usize];
+    classes.of.iter().enumerate().map(|at| first(at).then(|| carrier(at.0))).collect()
 }
 
 /// Decodes payload columns for [`Payload::load`], checking request columns as they come by.
