@@ -15,12 +15,14 @@ pub fn plan(args: &PipelineArgs) -> Outcome {
     let baselines = run::baselines(&pipeline, &prepared)?;
     let advice = run::advice(&pipeline, &prepared);
     let memory = run::memory(&pipeline, &prepared);
+    let classes = run::class_balance(&prepared);
     drop(progress);
     match args.format {
         Format::Json => print_json(&serde_json::json!({
             "counts": figures.counts,
             "stats": figures.metrics,
             "baselines": { "random_order": baselines.0, "input_order": baselines.1 },
+            "classes": classes,
             "memory": memory,
             "advice": advice,
         })),
@@ -33,6 +35,9 @@ pub fn plan(args: &PipelineArgs) -> Outcome {
                 size(memory.keys),
                 size(memory.payload),
             );
+            if !classes.is_empty() {
+                text.push_str(&format!("\n\n{}", table::classes(&classes)));
+            }
             advice.iter().for_each(|a| text.push_str(&format!("\n\nnote: {a}")));
             print(&text);
         }

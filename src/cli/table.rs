@@ -2,6 +2,7 @@
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
+use crate::run::ClassBalance;
 use crate::stats::{Baseline, Counts, Metrics};
 
 /// A table without rules, the first column left-aligned, the others right.
@@ -57,6 +58,12 @@ pub fn counts(c: &Counts) -> String {
     ];
     let shown = rows.into_iter().filter(|(name, n)| !name.starts_with(' ') || *n > 0);
     table(&[], shown.map(|(name, n)| vec![name.to_owned(), grouped(n)]))
+}
+
+/// Classes before and after composition.
+pub fn classes(classes: &[ClassBalance]) -> String {
+    let name = |c: &ClassBalance| c.label.clone().unwrap_or_else(|| "(no label)".into());
+    table(&["class", "before", "after"], classes.iter().map(|c| vec![name(c), percent(c.before), percent(c.after)]))
 }
 
 /// The metrics, beside the baselines if there are any.

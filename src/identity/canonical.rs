@@ -287,7 +287,7 @@ mod tests {
         );
         let keyed = tokens(&test_tokenizer(), &[string])[0];
         assert_eq!(format!("{keyed:032x}"), "cbb7452e8bfe3c212dce337ef6404be0");
-        assert_eq!(test_tokenizer().key_facts().unwrap().key_check, "VEC_CHECK");
+        assert_eq!(test_tokenizer().key_facts().unwrap().key_check, "96531212211195376ab163992aef5bb1");
     }
 
     #[test]

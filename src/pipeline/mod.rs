@@ -1,4 +1,4 @@
-//! The pipeline file: as typed ([`file`]), changed by `--set` ([`load`]), and with everything decided ([`resolve`]).
+//! The pipeline file: as typed (`file`), changed by `--set` (`load`), and with everything decided (`resolve`).
 //!
 //! Takes a path and overrides; gives a [`Pipeline`] in which every default is written out and every
 //! contradiction that can be seen without the data has been refused.

@@ -80,6 +80,40 @@ pub fn baselines(p: &Pipeline, prepared: &Prepared) -> Result<(Baseline, Baselin
     Ok((random_order(plane, p), input))
 }
 
+/// A label's share of the examples, and of the composed rows.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ClassBalance {
+    /// `None`: rows without a label.
+    pub label: Option<String>,
+    pub before: f64,
+    pub after: f64,
+}
+
+/// Most labels that [`class_balance`] lists.
+const CLASSES: usize = 12;
+
+/// The balance of the classes before and after composition, the most frequent first.
+pub fn class_balance(prepared: &Prepared) -> Vec<ClassBalance> {
+    let Some(labels) = &prepared.plane.label else { return Vec::new() };
+    let count = |rows: &mut dyn Iterator<Item = u32>| {
+        let mut counts = vec![0u64; labels.text.len()];
+        rows.for_each(|code| counts[code as usize] += 1);
+        counts
+    };
+    let before = count(&mut labels.rows.iter().copied());
+    let after = count(&mut prepared.plan.order.iter().map(|row| labels.rows[*row as usize]));
+    let share = |n: u64, of: usize| n as f64 / of.max(1) as f64;
+    let mut codes: Vec<usize> = (0..labels.text.len()).filter(|c| before[*c] > 0).collect();
+    codes.sort_by_key(|c| (std::cmp::Reverse(before[*c]), labels.text[*c].clone()));
+    codes.truncate(CLASSES);
+    let balance = |c: usize| ClassBalance {
+        label: labels.text[c].clone(),
+        before: share(before[c], labels.rows.len()),
+        after: share(after[c], prepared.plan.order.len()),
+    };
+    codes.into_iter().map(balance).collect()
+}
+
 /// What was asked but can't be reached, each with the setting that would do.
 pub fn advice(p: &Pipeline, prepared: &Prepared) -> Vec<String> {
     let (plane, plan) = (&prepared.plane, &prepared.plan);

@@ -6,7 +6,7 @@ mod memory;
 mod output;
 mod prepare;
 
-pub use figures::{Figures, advice, baselines, figures};
+pub use figures::{ClassBalance, Figures, advice, baselines, class_balance, figures};
 pub use memory::{Memory, memory};
 pub use prepare::{Prepared, prepare};
 

@@ -9,7 +9,7 @@ thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Keeps panics that [`guarded`] turns into errors off stderr; all others are reported as ever.
+/// Keeps panics that `guarded` turns into errors off stderr; all others are reported as ever.
 pub fn silence_guarded_panics() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {

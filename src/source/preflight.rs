@@ -24,7 +24,7 @@ pub struct Shard {
     pub path: PathBuf,
     pub bytes: u64,
     pub footer: ArrowReaderMetadata,
-    /// Values of [`Source::hive`]'s columns for all rows of this shard.
+    /// Values of the folder columns for all rows of this shard.
     pub hive: Vec<Option<String>>,
 }
 
@@ -44,7 +44,7 @@ pub struct RowGroup {
 pub enum InputColumn {
     /// A top-level column of the files, by position.
     File(usize),
-    /// A `key=value` folder, by position in [`Source::hive`].
+    /// A `key=value` folder, by position among the folders' keys.
     Hive(usize),
 }
 

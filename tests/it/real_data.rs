@@ -36,6 +36,9 @@ fn spoofed_speech_is_paired_with_the_speaker_s_own() {
     let random = number(&plan["baselines"]["random_order"]["match_rate"]);
     assert!((0.16..0.18).contains(&random), "{random}");
     assert!(number(&plan["baselines"]["input_order"]["match_rate"]) < 0.05);
+    let classes = plan["classes"].as_array().unwrap();
+    assert_eq!((&classes[0]["label"], &classes[0]["after"]), (&"spoof".into(), &0.5.into()));
+    assert!((number(&classes[0]["before"]) - 22_800.0 / 25_380.0).abs() < 1e-12);
     let labels = strings(&project.run(), "label");
     assert_eq!(labels.iter().filter(|l| *l == "bonafide").count() * 2, labels.len());
     assert_eq!(labels.len(), 2 * 22_800);
