@@ -97,10 +97,12 @@ impl<'a> BatchMasks<'a> {
         }
     }
 
-    /// Sets `bits` to the slots of the row's identity, the row itself among them.
-    pub fn same_user(&self, slot: u32, bits: &mut Bits) {
-        bits.clear();
-        self.users.members(self.users.of[slot as usize]).iter().for_each(|s| bits.set(*s));
+    /// Appends the row of `width` bytes that marks the slots of the row's identity, the row itself among them.
+    pub fn append_same_user(&self, slot: u32, width: usize, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.resize(start + width, 0);
+        let own = self.users.members(self.users.of[slot as usize]);
+        own.iter().for_each(|s| out[start + *s as usize / 8] |= 1 << (s % 8));
     }
 
     /// The union of all rules for the anchor at `slot`.

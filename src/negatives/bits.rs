@@ -63,12 +63,7 @@ impl Bits {
         self.words.iter().enumerate().flat_map(|(w, word)| set_bits(*word).map(move |bit| w as u32 * 64 + bit))
     }
 
-    /// Appends `width` bytes, bit `j` of the row being bit `j % 8` of byte `j / 8`.
-    pub fn append_bytes(&self, width: usize, out: &mut Vec<u8>) {
-        append_words(self.words.iter().copied(), width, out);
-    }
-
-    /// Appends the row of valid negatives: the first `slots` bits flipped, but for the anchor's own, which is 0.
+    /// Appends `width` bytes, bit `j` of the row being bit `j % 8` of byte `j / 8`: the valid negatives, which are the first `slots` bits flipped, but for the anchor's own, which is 0.
     pub fn append_negatives(&self, slots: usize, anchor: u32, width: usize, out: &mut Vec<u8>) {
         let start = out.len();
         let words = self.words.iter().enumerate().map(|(w, word)| {

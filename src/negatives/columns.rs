@@ -6,7 +6,6 @@ use arrow::array::{ArrayRef, BooleanArray, FixedSizeBinaryArray, Float32Array, I
 use arrow::buffer::{Buffer, OffsetBuffer};
 
 use super::batch::BatchMasks;
-use super::bits::Bits;
 use super::known_positive::Positives;
 use crate::classes::Classes;
 use crate::compose::plan::Plan;
@@ -75,11 +74,9 @@ impl Columns<'_> {
             valid: Vec::with_capacity(rows),
         };
         masks.ends.push(0);
-        let mut own = Bits::zero(rows);
         for slot in 0..rows as u32 {
             if same_user {
-                context.same_user(slot, &mut own);
-                own.append_bytes(width, &mut masks.same_user);
+                context.append_same_user(slot, width, &mut masks.same_user);
             }
             let mask = context.row(slot);
             stats.add_row(mask.valid, rows as u32);

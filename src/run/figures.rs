@@ -56,10 +56,9 @@ fn measure(p: &Pipeline, prepared: &Prepared, plane: &KeyPlane, plan: &Plan) -> 
 }
 
 fn met_ratio(p: &Pipeline, plane: &KeyPlane, plan: &Plan) -> Option<f64> {
-    let tokens = &plane.identity.tokens;
-    let token = |row: &u32| tokens[plane.identity.rows[*row as usize] as usize] as u64 as i64;
-    let reading: Vec<i64> = plan.order.iter().map(token).collect();
-    co_user_ratio(&reading, |at| plan.copy_at(at) > 0, p.batch_size, p.seed)
+    let tokens: Vec<i64> = plane.identity.tokens.iter().map(|token| *token as u64 as i64).collect();
+    let reading: Vec<u32> = plan.order.iter().map(|row| plane.identity.rows[*row as usize]).collect();
+    co_user_ratio(&reading, &tokens, |at| plan.copy_at(at) > 0, p.batch_size, p.seed)
 }
 
 /// The two baselines: a uniformly random order in closed form, and the input's own order, measured.

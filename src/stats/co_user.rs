@@ -12,72 +12,60 @@ const SAMPLE: usize = 1_000;
 /// Over a seeded sample of up to 1,000 identities with two rows or more: distinct identities met ÷ its expectation in random
 /// order, mean; `None` without such an identity, or if nobody could meet anybody.
 ///
-/// `tokens` are the low 64 bits of all rows' identities in reading order, copies included; `originals` tells which rows are
-/// no copies, and the expectation is over those: a random order puts `c` rows of an identity into
-/// d = M·(1 − C(n−b, c)/C(n, c)) of M batches of `b` rows, where it meets an identity of `c'` rows unless these
-/// miss all d·b − c other rows.
-pub fn co_user_ratio(tokens: &[i64], is_copy: impl Fn(usize) -> bool, batch_size: usize, seed: u64) -> Option<f64> {
-    let mut counts: BTreeMap<i64, u64> = BTreeMap::new();
-    let mut n = 0u64;
-    let mut sorted: Vec<i64> = (0..tokens.len()).filter(|at| !is_copy(*at)).map(|at| tokens[at]).collect();
-    sorted.par_sort_unstable();
-    for run in sorted.chunk_by(|a, b| a == b) {
-        counts.insert(run[0], run.len() as u64);
-        n += run.len() as u64;
-    }
-    drop(sorted);
-    let mut sample: Vec<(u64, i64)> = counts
-        .iter()
-        .filter(|(_, c)| **c > 1)
-        .map(|(token, _)| (xxh3_64_with_seed(&token.to_le_bytes(), seed), *token))
+/// `users` are all rows' identities in reading order, copies included, as ordinals into `tokens`, their low 64 bits, by which
+/// the sample is drawn; `is_copy` tells which rows are copies. The expectation is over the others: a random order puts `c`
+/// rows of an identity into d = M·(1 − C(n−b, c)/C(n, c)) of M batches of `b` rows, where it meets an identity of `c'`
+/// rows unless these miss all d·b − c other rows.
+pub fn co_user_ratio(
+    users: &[u32],
+    tokens: &[i64],
+    is_copy: impl Fn(usize) -> bool,
+    batch_size: usize,
+    seed: u64,
+) -> Option<f64> {
+    let mut counts = vec![0u64; tokens.len()];
+    (0..users.len()).filter(|at| !is_copy(*at)).for_each(|at| counts[users[at] as usize] += 1);
+    let n: u64 = counts.iter().sum();
+    let mut histogram: BTreeMap<u64, u64> = BTreeMap::new();
+    counts.iter().filter(|c| **c > 0).for_each(|c| *histogram.entry(*c).or_insert(0) += 1);
+    let mut sample: Vec<(u64, i64, u32)> = (0..tokens.len())
+        .filter(|user| counts[*user] > 1)
+        .map(|user| (xxh3_64_with_seed(&tokens[user].to_le_bytes(), seed), tokens[user], user as u32))
         .collect();
     sample.sort_unstable();
     sample.truncate(SAMPLE);
-    let mut chosen: Vec<i64> = sample.into_iter().map(|(_, token)| token).collect();
-    chosen.sort_unstable();
-    let mut histogram: BTreeMap<u64, u64> = BTreeMap::new();
-    counts.values().for_each(|c| *histogram.entry(*c).or_insert(0) += 1);
 
-    let mut batches: Vec<Vec<u32>> = vec![Vec::new(); chosen.len()];
-    for (at, token) in tokens.iter().enumerate() {
-        if let Ok(k) = chosen.binary_search(token) {
-            let batch = (at / batch_size) as u32;
-            if batches[k].last() != Some(&batch) {
-                batches[k].push(batch);
-            }
+    let mut place = vec![u32::MAX; tokens.len()];
+    sample.iter().enumerate().for_each(|(k, (.., user))| place[*user as usize] = k as u32);
+    let mut batches: Vec<Vec<u32>> = vec![Vec::new(); sample.len()];
+    for (at, user) in users.iter().enumerate().filter(|(_, user)| place[**user as usize] != u32::MAX) {
+        let own = &mut batches[place[*user as usize] as usize];
+        let batch = (at / batch_size) as u32;
+        if own.last() != Some(&batch) {
+            own.push(batch);
         }
     }
-    let ratios: Vec<f64> = chosen
+    let ratios: Vec<f64> = sample
         .par_iter()
         .zip(batches)
-        .filter_map(|(token, batches)| {
-            let met = met(tokens, *token, &batches, batch_size, counts.len());
-            let expected = expected(counts[token], n, batch_size as u64, &histogram);
-            (expected > 0.0).then(|| met as f64 / expected)
-        })
+        .map_init(
+            || vec![u32::MAX; tokens.len()],
+            |met_by, ((.., user), batches)| {
+                // Each thread marks whom an identity met by that identity: nothing is sorted, nothing cleared.
+                met_by[*user as usize] = *user;
+                let mut met = 0u64;
+                for start in batches.into_iter().map(|batch| batch as usize * batch_size) {
+                    for other in &users[start..(start + batch_size).min(users.len())] {
+                        met += u64::from(std::mem::replace(&mut met_by[*other as usize], *user) != *user);
+                    }
+                }
+                let expected = expected(counts[*user as usize], n, batch_size as u64, &histogram);
+                (expected > 0.0).then(|| met as f64 / expected)
+            },
+        )
+        .flatten()
         .collect();
     (!ratios.is_empty()).then(|| ratios.iter().sum::<f64>() / ratios.len() as f64)
-}
-
-fn met(tokens: &[i64], own: i64, batches: &[u32], batch_size: usize, identities: usize) -> usize {
-    let mut seen: Vec<i64> = Vec::new();
-    let mut merged = 0;
-    for batch in batches {
-        let start = *batch as usize * batch_size;
-        seen.extend(&tokens[start..(start + batch_size).min(tokens.len())]);
-        // Merge now and then, so that a heavy identity costs memory for whom it meets, not for its batches.
-        if seen.len() > 2 * merged + (1 << 16) {
-            seen.sort_unstable();
-            seen.dedup();
-            merged = seen.len();
-            if merged == identities {
-                break;
-            }
-        }
-    }
-    seen.sort_unstable();
-    seen.dedup();
-    seen.len() - usize::from(seen.binary_search(&own).is_ok())
 }
 
 fn expected(c: u64, n: u64, b: u64, histogram: &BTreeMap<u64, u64>) -> f64 {

@@ -138,20 +138,21 @@ fn identities_meet_as_in_a_random_order() {
     let p = pipeline(&shape, &[("columns.request", ""), ("mask.rules", "[]")]);
     let plan = compose(&plane, &p).expect("a plan");
     let of = |row: &u32| plane.identity.rows[*row as usize];
-    let reading: Vec<i64> = plan.order.iter().map(|row| i64::from(of(row))).collect();
+    let reading: Vec<u32> = plan.order.iter().map(of).collect();
+    let tokens: Vec<i64> = (0..i64::from(identities)).collect();
     for batch in reading.chunks(b as usize) {
         let mut batch = batch.to_vec();
         batch.sort_unstable();
         batch.dedup();
         assert_eq!(batch.len(), b as usize, "an identity repeats");
     }
-    let ratio = co_user_ratio(&reading, |_| false, b as usize, 1).expect("a ratio");
+    let ratio = co_user_ratio(&reading, &tokens, |_| false, b as usize, 1).expect("a ratio");
     assert!((0.97..1.03).contains(&ratio), "{ratio}");
     // The measure itself: a bare stride over identities in order is far from 1.
     let n = (identities * rows / b) as usize;
-    let strided: Vec<i64> =
-        (0..n).flat_map(|k| (0..b as usize).map(move |j| ((j * n + k) / rows as usize) as i64)).collect();
-    let stride = co_user_ratio(&strided, |_| false, b as usize, 1).expect("a ratio");
+    let strided: Vec<u32> =
+        (0..n).flat_map(|k| (0..b as usize).map(move |j| ((j * n + k) / rows as usize) as u32)).collect();
+    let stride = co_user_ratio(&strided, &tokens, |_| false, b as usize, 1).expect("a ratio");
     assert!((0.10..0.13).contains(&stride), "{stride}");
 }
 
