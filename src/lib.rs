@@ -32,3 +32,4 @@ pub mod schema;
 pub mod source;
 pub mod stats;
 pub mod store;
+pub mod verify;

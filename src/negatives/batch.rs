@@ -81,7 +81,7 @@ impl<'a> BatchMasks<'a> {
             (Some(positives), Some(items)) if p.rules.contains(&Rule::KnownPositive) => {
                 let first = (0..users.len() as u32).map(|u| rows[users.members(u)[0] as usize]);
                 let codes = first.map(|row| plane.identity.rows[row as usize]).collect();
-                Some((codes, positives, Lookup::new(items)))
+                Some((codes, positives, Lookup::new(items, plane.item.as_ref().map_or(0, |i| i.len()))))
             }
             _ => None,
         };

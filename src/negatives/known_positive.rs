@@ -104,40 +104,54 @@ fn dedup(sorted: &mut [u32]) -> usize {
     len
 }
 
-/// Open addressing from a batch's item codes to their classes.
-pub struct Lookup {
-    mask: usize,
-    slots: Vec<(u32, u32)>,
+/// From item codes to a batch's classes: an array over the catalogue while that stays in the caches, else open addressing.
+pub enum Lookup {
+    /// The class by code.
+    Direct(Vec<u32>),
+    /// Slots of (code, class); their number is a power of two.
+    Hashed(Vec<(u32, u32)>),
 }
 
 const EMPTY: u32 = u32::MAX;
+/// Catalogues up to this many items are indexed directly (2 MiB).
+const DIRECT: usize = 1 << 19;
 
 impl Lookup {
-    pub fn new(items: &Classes) -> Self {
-        let size = (items.len() * 2).next_power_of_two().max(2);
-        let mut lookup = Lookup { mask: size - 1, slots: vec![(0, EMPTY); size] };
-        for &(item, class) in items.values() {
-            let mut at = lookup.home(item as u32);
-            while lookup.slots[at].1 != EMPTY {
-                at = (at + 1) & lookup.mask;
-            }
-            lookup.slots[at] = (item as u32, class);
+    /// For a batch's items, out of a catalogue of `catalogue` codes.
+    pub fn new(items: &Classes, catalogue: usize) -> Self {
+        if catalogue <= DIRECT {
+            let mut classes = vec![EMPTY; catalogue];
+            items.values().iter().for_each(|(item, class)| classes[*item as usize] = *class);
+            return Lookup::Direct(classes);
         }
-        lookup
-    }
-
-    fn home(&self, item: u32) -> usize {
-        ((u64::from(item).wrapping_mul(0x9e37_79b9_7f4a_7c15)) >> 32) as usize & self.mask
+        let mut slots = vec![(0, EMPTY); (items.len() * 2).next_power_of_two().max(2)];
+        for &(item, class) in items.values() {
+            let mut at = home(item as u32, slots.len());
+            while slots[at].1 != EMPTY {
+                at = (at + 1) & (slots.len() - 1);
+            }
+            slots[at] = (item as u32, class);
+        }
+        Lookup::Hashed(slots)
     }
 
     fn get(&self, item: u32) -> Option<u32> {
-        let mut at = self.home(item);
-        loop {
-            match self.slots[at] {
-                (_, EMPTY) => return None,
-                (found, class) if found == item => return Some(class),
-                _ => at = (at + 1) & self.mask,
+        match self {
+            Lookup::Direct(classes) => Some(classes[item as usize]).filter(|class| *class != EMPTY),
+            Lookup::Hashed(slots) => {
+                let mut at = home(item, slots.len());
+                loop {
+                    match slots[at] {
+                        (_, EMPTY) => return None,
+                        (found, class) if found == item => return Some(class),
+                        _ => at = (at + 1) & (slots.len() - 1),
+                    }
+                }
             }
         }
     }
+}
+
+fn home(item: u32, slots: usize) -> usize {
+    ((u64::from(item).wrapping_mul(0x9e37_79b9_7f4a_7c15)) >> 32) as usize & (slots - 1)
 }

@@ -12,6 +12,6 @@ mod preflight;
 
 pub use decode::{decode, decode_rows};
 pub use discover::{Found, discover};
-pub use guard::silence_guarded_panics;
+pub use guard::{silence_guarded_panics, unless_panic};
 pub use predicate::Predicate;
 pub use preflight::{InputColumn, RowGroup, Shard, Source};

@@ -12,6 +12,8 @@ mod bad_input;
 mod cli;
 // The same input gives the same bytes.
 mod determinism;
+// The masks in the files, cell by cell, against sets over the raw input.
+mod cells;
 // Equal rows: which one survives.
 mod dedup;
 // identity_grouped: quotas, copies, what is left.

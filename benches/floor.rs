@@ -1,0 +1,76 @@
+//! The floor of a run: decode every input column, and encode the very rows of its output from memory with the same settings.
+//! Prints CPU seconds as JSON. Driven by `benches/pipeline.py`.
+//!
+//! usage: cargo bench --bench floor -- INPUT_DIR DATASET
+#![allow(clippy::disallowed_methods, clippy::expect_used)]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::Compression;
+
+use batchwright::dataset::{ColumnHints, writer_properties};
+use batchwright::source::{Source, discover};
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
+    let [input, dataset] = args.as_slice() else {
+        // `cargo bench` and `cargo test --benches` call every bench without arguments.
+        return println!("usage: cargo bench --bench floor -- INPUT_DIR DATASET");
+    };
+    let start = cpu();
+    for file in parquet_files(Path::new(input)) {
+        read(&file, &mut |batch| assert!(batch.num_rows() > 0));
+    }
+    let decode = cpu() - start;
+
+    let source = Source::open(discover(std::slice::from_ref(input)).expect("an input"), false).expect("footers");
+    let hints = ColumnHints {
+        dictionary: source
+            .fields()
+            .filter_map(|(column, field)| Some((field.name().clone(), source.dictionaries(column)?)))
+            .collect(),
+    };
+    let mut encode = 0.0;
+    for file in parquet_files(&Path::new(dataset).join("batches")) {
+        let mut batches = Vec::new();
+        read(&file, &mut |batch| batches.push(batch));
+        let schema = batches[0].schema();
+        let properties = writer_properties(&schema, "zstd(1)".parse::<Compression>().expect("a codec"), &hints);
+        let start = cpu();
+        let mut sink = Vec::new();
+        let mut writer =
+            ArrowWriter::try_new(&mut sink, Arc::clone(&schema), Some(properties.expect("properties"))).expect("a writer");
+        for group in batches.chunks(16) {
+            group.iter().for_each(|batch| writer.write(batch).expect("rows"));
+            writer.flush().expect("a row group");
+        }
+        writer.close().expect("a footer");
+        encode += cpu() - start;
+    }
+    println!("{{\"decode\": {decode:.2}, \"encode\": {encode:.2}}}");
+}
+
+fn parquet_files(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).expect("a folder");
+    let mut files: Vec<PathBuf> = entries.map(|e| e.expect("an entry").path()).collect();
+    files.retain(|f| f.extension().is_some_and(|e| e == "parquet"));
+    files.sort();
+    files
+}
+
+fn read(path: &Path, each: &mut dyn FnMut(RecordBatch)) {
+    let file = std::fs::File::open(path).expect("a file");
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).expect("Parquet").with_batch_size(4096);
+    builder.build().expect("a reader").for_each(|batch| each(batch.expect("rows")));
+}
+
+/// CPU seconds of the process so far, all threads (user and system; the kernel counts in hundredths).
+fn cpu() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+    (fields[11].parse::<f64>().unwrap_or(0.0) + fields[12].parse::<f64>().unwrap_or(0.0)) / 100.0
+}

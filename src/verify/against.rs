@@ -1,0 +1,285 @@
+//! `--against`: the pipeline's own input as witness. Shows what a dataset alone can't: that every example is there exactly
+//! once with its payload, that identities are told apart one to one, and which positives are known.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use polars::prelude::{DataFrame, IntoLazy, ParquetReader, SerReader};
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::dataset::Dataset;
+use super::digest::digests;
+use super::finding::{Finding, Findings};
+use super::rows::{BatchRows, ints};
+use crate::error::{Error, Place, Result};
+use crate::pipeline::{Field, Keep, Nulls, Pipeline};
+use crate::schema;
+use crate::source::{discover, unless_panic};
+use crate::store;
+
+/// One row of the input that passed `where` and the null policy.
+struct Example {
+    identity: u128,
+    item: Option<u128>,
+    positive: bool,
+    /// Digest of the payload columns that the dataset carries on every row.
+    payload: u128,
+    survives: bool,
+    seen: bool,
+}
+
+/// The input, row by row, as digests.
+pub struct Witness {
+    examples: Vec<Example>,
+    by_payload: HashMap<u128, Vec<u32>>,
+    payload: Vec<String>,
+    /// `bw_user` ↔ identity, `bw_item` ↔ item.
+    users: OneToOne,
+    items: OneToOne,
+    known: HashMap<i64, HashSet<i64>>,
+    filtered: u64,
+    null_identity: u64,
+    duplicates: u64,
+    copies_without: u64,
+}
+
+#[derive(Default)]
+struct OneToOne {
+    token: HashMap<u128, i64>,
+    value: HashMap<i64, u128>,
+}
+
+impl OneToOne {
+    fn agree(&mut self, value: u128, token: i64) -> bool {
+        *self.token.entry(value).or_insert(token) == token && *self.value.entry(token).or_insert(value) == value
+    }
+}
+
+impl Witness {
+    /// Reads the pipeline's input, whole.
+    pub fn new(p: &Pipeline, dataset: &Dataset) -> Result<Self> {
+        let differs = dataset.recorded.pipeline != p.record();
+        if differs {
+            return Err(Error::pipeline(
+                "--against",
+                "the dataset was made by another pipeline than this file describes",
+                "give the pipeline file, with the same --set, that the manifest records",
+            ));
+        }
+        let mut witness = Witness {
+            examples: Vec::new(),
+            by_payload: HashMap::new(),
+            payload: Vec::new(),
+            users: OneToOne::default(),
+            items: OneToOne::default(),
+            known: HashMap::new(),
+            filtered: 0,
+            null_identity: 0,
+            duplicates: 0,
+            copies_without: 0,
+        };
+        let mut keys: BTreeMap<Vec<u128>, u32> = BTreeMap::new();
+        let mut times: Vec<i64> = Vec::new();
+        for found in discover(&p.shards)? {
+            let file = store::open(&found.path)?;
+            let frame = unless_panic(|| ParquetReader::new(file).finish());
+            let mut frame = frame
+                .and_then(|f| f.ok())
+                .ok_or_else(|| Error::damaged(Place::file(&found.path), "Polars can't read it"))?;
+            if p.hive {
+                for (key, value) in &found.hive {
+                    let column = polars::prelude::Column::new(key.as_str().into(), vec![value.as_str(); frame.height()]);
+                    frame.with_column(column).map_err(|e| Error::damaged(Place::file(&found.path), e))?;
+                }
+            }
+            witness.add(p, &frame, &mut keys, &mut times)?;
+        }
+        for (ordinal, example) in witness.examples.iter().enumerate().filter(|(_, e)| e.survives) {
+            witness.by_payload.entry(example.payload).or_default().push(ordinal as u32);
+        }
+        Ok(witness)
+    }
+
+    fn add(
+        &mut self,
+        p: &Pipeline,
+        frame: &DataFrame,
+        keys: &mut BTreeMap<Vec<u128>, u32>,
+        times: &mut Vec<i64>,
+    ) -> Result<()> {
+        let column = |name: &str| -> Result<Vec<Option<u128>>> {
+            let column = frame.column(name).map_err(|_| Error::pipeline("--against", format!("no column `{name}`"), "check the input"))?;
+            Ok(digests(column.as_materialized_series()))
+        };
+        let truth = |sql: &Option<String>| -> Result<Vec<bool>> {
+            let Some(sql) = sql else { return Ok(vec![true; frame.height()]) };
+            let bad = || Error::pipeline("--against", "a predicate can't be evaluated", "run `batchwright plan` for the reason");
+            let expr = polars::sql::sql_expr(sql).map_err(|_| bad())?;
+            let out = frame.clone().lazy().select([expr.alias("p")]).collect().map_err(|_| bad())?;
+            let out = out.column("p").map_err(|_| bad())?.as_materialized_series().clone();
+            let values = out.bool().map_err(|_| bad())?;
+            Ok(values.iter().map(|v| v == Some(true)).collect())
+        };
+        let hidden = |name: &str| p.drop.iter().any(|d| d == name) || (!p.keep_raw && p.identity.iter().any(|i| i == name));
+        let first = |name: &str| p.request_columns.iter().any(|c| c == name) && p.layout == crate::pipeline::Layout::First;
+        let names = frame.get_column_names();
+        self.payload = names.iter().map(|n| n.to_string()).filter(|n| !hidden(n) && !first(n)).collect();
+        let payload = payload_digests(frame, &self.payload);
+        let identity: Vec<Vec<Option<u128>>> = p.identity.iter().map(|c| column(c)).collect::<Result<_>>()?;
+        let item = p.item.as_ref().map(|c| column(c)).transpose()?;
+        let time: Vec<i64> = match &p.time {
+            Some(name) => frame.column(name).map(|c| ints(&c.to_physical_repr())).unwrap_or_default(),
+            None => vec![0; frame.height()],
+        };
+        let key: Vec<Vec<Option<u128>>> = p
+            .dedup_key
+            .iter()
+            .flat_map(|f| match f {
+                Field::Identity => p.identity.clone(),
+                Field::Request => p.request.iter().cloned().collect(),
+                Field::Item => p.item.iter().cloned().collect(),
+                Field::Label => p.label.iter().cloned().collect(),
+                Field::Column(name) => vec![name.clone()],
+            })
+            .map(|c| column(&c))
+            .collect::<Result<_>>()?;
+        let (keep, positive) = (truth(&p.predicate)?, truth(&p.positive)?);
+        for row in 0..frame.height() {
+            if !keep[row] {
+                self.filtered += 1;
+                continue;
+            }
+            let parts: Option<Vec<u8>> =
+                identity.iter().map(|c| c[row]).collect::<Option<Vec<u128>>>().map(|v| v.iter().flat_map(|d| d.to_le_bytes()).collect());
+            let ordinal = self.examples.len() as u32;
+            let identity = match parts {
+                Some(bytes) => xxh3_128(&bytes),
+                None if p.nulls == Nulls::Distinct => xxh3_128(format!("null {ordinal}").as_bytes()),
+                None => {
+                    self.null_identity += 1;
+                    continue;
+                }
+            };
+            let mut survives = true;
+            let values: Option<Vec<u128>> = key.iter().map(|c| c[row]).collect();
+            if let Some(values) = values.filter(|v| !v.is_empty()) {
+                let other = *keys.entry(values.clone()).or_insert(ordinal);
+                if other != ordinal {
+                    self.duplicates += 1;
+                    let earlier = times[other as usize] <= time[row];
+                    survives = earlier != (p.keep == Keep::First);
+                    if survives {
+                        self.examples[other as usize].survives = false;
+                        keys.insert(values, ordinal);
+                    }
+                }
+            }
+            times.push(time[row]);
+            self.examples.push(Example {
+                identity,
+                item: item.as_ref().and_then(|c| c[row]),
+                positive: positive[row],
+                payload: payload[row],
+                survives,
+                seen: false,
+            });
+        }
+        Ok(())
+    }
+
+    /// Known positives by `bw_user`, as `bw_item`; complete once every batch was seen, exact for those seen so far.
+    pub fn known(&self) -> &HashMap<i64, HashSet<i64>> {
+        &self.known
+    }
+
+    /// Matches a batch's rows with examples: by payload, and by the identity that the token stands for.
+    pub fn see(&mut self, batch: &BatchRows, findings: &mut Findings) {
+        let get = |name: &str| batch.frame.column(name).map(ints).unwrap_or_default();
+        let (users, items, copies) = (get(schema::USER), get(schema::ITEM), get(schema::COPY));
+        let anchors = batch.frame.column(schema::ANCHOR).ok().and_then(|c| c.as_materialized_series().bool().ok().cloned());
+        for (slot, payload) in payload_digests(&batch.frame, &self.payload).into_iter().enumerate() {
+            let candidates = self.by_payload.get(&payload).map(Vec::as_slice).unwrap_or_default();
+            let fits = |e: &Example| self.users.token.get(&e.identity).is_none_or(|t| *t == users[slot]);
+            let copy = copies.get(slot).is_some_and(|c| *c > 0);
+            let found = candidates.iter().copied().find(|o| {
+                let example = &self.examples[*o as usize];
+                (example.seen == copy) && fits(example)
+            });
+            let Some(ordinal) = found else {
+                let problem = match (candidates.is_empty(), copy) {
+                    (true, _) => "no example of the input has this payload",
+                    (false, true) => "a copy of an example that was not there before",
+                    (false, false) => "the example is there twice, or with another identity",
+                };
+                self.copies_without += u64::from(copy);
+                findings.add_of_kind("examples", batch.finding(Some(slot), "", problem));
+                continue;
+            };
+            let example = &mut self.examples[ordinal as usize];
+            example.seen = true;
+            let (identity, item, positive) = (example.identity, example.item, example.positive);
+            if !self.users.agree(identity, users[slot]) {
+                let problem = "the token stands for another identity elsewhere";
+                findings.add_of_kind("identities", batch.finding(Some(slot), schema::USER, problem));
+            }
+            if let (Some(item), Some(token)) = (item, items.get(slot))
+                && !self.items.agree(item, *token)
+            {
+                let problem = "the token stands for another item elsewhere";
+                findings.add_of_kind("items", batch.finding(Some(slot), schema::ITEM, problem));
+            }
+            let anchor = anchors.as_ref().and_then(|a| a.get(slot));
+            if !copy && anchor != Some(positive) {
+                let problem = format!("it should be {positive}");
+                findings.add_of_kind("anchors", batch.finding(Some(slot), schema::ANCHOR, problem));
+            }
+        }
+    }
+
+    /// What is missing in the end.
+    pub fn finish(self, dataset: &Dataset, findings: &mut Findings) {
+        let missing = self.examples.iter().filter(|e| e.survives && !e.seen).count() as u64;
+        let pairs = [
+            ("filtered", self.filtered),
+            ("null_identity", self.null_identity),
+            ("duplicates", self.duplicates),
+            ("dropped", missing),
+        ];
+        for (name, expected) in pairs {
+            let found = dataset.count(name);
+            if found != expected {
+                let problem = format!("counts.{name} is {found}, and the input gives {expected}");
+                findings.add(Finding::of(schema::MANIFEST, problem));
+            }
+        }
+    }
+
+    /// Reads all tokens first, so that masks can be compared with all known positives.
+    pub fn learn(&mut self, batch: &BatchRows) {
+        self.see(batch, &mut Findings::default());
+    }
+
+    /// After [`Witness::learn`] of every batch: the known positives, and the examples as not yet seen.
+    pub fn settle(&mut self) {
+        for example in &mut self.examples {
+            example.seen = false;
+            if let (true, Some(item)) = (example.positive, example.item)
+                && let (Some(user), Some(item)) = (self.users.token.get(&example.identity), self.items.token.get(&item))
+            {
+                self.known.entry(*user).or_default().insert(*item);
+            }
+        }
+    }
+}
+
+/// A digest of each row's values in the given columns.
+fn payload_digests(frame: &DataFrame, columns: &[String]) -> Vec<u128> {
+    let mut rows: Vec<Vec<u8>> = vec![Vec::new(); frame.height()];
+    for name in columns {
+        let Ok(column) = frame.column(name) else { continue };
+        for (row, digest) in rows.iter_mut().zip(digests(column.as_materialized_series())) {
+            row.push(u8::from(digest.is_some()));
+            row.extend(digest.unwrap_or(0).to_le_bytes());
+        }
+    }
+    rows.iter().map(|row| xxh3_128(row)).collect()
+}

@@ -1,0 +1,109 @@
+//! A dataset as its manifest describes it.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::error::{Error, Place, Result};
+use crate::schema;
+use crate::store;
+
+/// What the manifest records.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Recorded {
+    pub format: String,
+    pub pipeline: Value,
+    pub shards: Vec<RecordedFile>,
+    #[serde(default)]
+    pub tables: Vec<RecordedFile>,
+    pub counts: Value,
+    pub stats: Value,
+}
+
+/// A file of the dataset.
+#[derive(Debug, Clone, Deserialize)]
+pub struct RecordedFile {
+    pub path: String,
+    pub bytes: u64,
+    pub rows: u64,
+    pub xxh3_128: String,
+    #[serde(default)]
+    pub rank: usize,
+    #[serde(default)]
+    pub first_batch: usize,
+    #[serde(default)]
+    pub batches: usize,
+}
+
+/// An open dataset: its folder, its manifest, and what of the pipeline the judge needs.
+pub struct Dataset {
+    pub root: PathBuf,
+    pub recorded: Recorded,
+    pub batch_size: usize,
+    pub ranks: usize,
+}
+
+impl Dataset {
+    pub fn open(root: &Path) -> Result<Self> {
+        let path = root.join(schema::MANIFEST);
+        let bad = |problem: String| {
+            Error::input(Place::file(&path), problem, "name a folder that `batchwright run` wrote, or compose it again")
+        };
+        if !store::exists(&path) {
+            return Err(bad("there is no manifest, so this is no dataset".into()));
+        }
+        let text = store::read_to_string(&path)?;
+        let recorded: Recorded = serde_json::from_str(&text).map_err(|e| bad(format!("it is no manifest ({e})")))?;
+        if recorded.format != schema::FORMAT {
+            return Err(bad(format!("its format is `{}`, this build reads {}", recorded.format, schema::FORMAT)));
+        }
+        let number = |at: &str| recorded.pipeline.pointer(at).and_then(Value::as_u64).filter(|n| *n > 0 && *n < 1 << 31);
+        let batch_size = number("/compose/batch_size").ok_or_else(|| bad("it names no batch size".into()))?;
+        let ranks = number("/output/ranks").ok_or_else(|| bad("it names no number of ranks".into()))?;
+        if batch_size % ranks != 0 {
+            return Err(bad(format!("{ranks} ranks do not divide batches of {batch_size}")));
+        }
+        Ok(Dataset { root: root.to_path_buf(), batch_size: batch_size as usize, ranks: ranks as usize, recorded })
+    }
+
+    /// Rows of a batch that one rank reads.
+    pub fn slice(&self) -> usize {
+        self.batch_size / self.ranks
+    }
+
+    /// A setting of the pipeline, such as "compose.mode"; empty if it is not there.
+    pub fn setting(&self, key: &str) -> &str {
+        self.value(key).as_str().unwrap_or_default()
+    }
+
+    pub fn value(&self, key: &str) -> &Value {
+        self.recorded.pipeline.pointer(&format!("/{}", key.replace('.', "/"))).unwrap_or(&Value::Null)
+    }
+
+    /// A count of the manifest.
+    pub fn count(&self, name: &str) -> u64 {
+        self.recorded.counts[name].as_u64().unwrap_or(0)
+    }
+
+    /// Texts of a list setting.
+    pub fn list(&self, key: &str) -> Vec<String> {
+        self.value(key).as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+
+    /// The group's label values with their rows, in order; empty without groups.
+    pub fn classes(&self) -> Vec<(String, usize)> {
+        let classes = self.value("compose.group.classes").as_object();
+        classes.into_iter().flatten().map(|(c, n)| (c.clone(), n.as_u64().unwrap_or(0) as usize)).collect()
+    }
+
+    /// The column that plays a role.
+    pub fn role(&self, role: &str) -> Option<&str> {
+        self.value(&format!("columns.{role}")).as_str()
+    }
+
+    /// The table of this name, if the dataset has it.
+    pub fn table(&self, name: &str) -> Option<&RecordedFile> {
+        self.recorded.tables.iter().find(|t| t.path == name)
+    }
+}

@@ -1,0 +1,170 @@
+//! Files: there, as long as recorded, with their digests; footers that say what the manifest says.
+
+use std::sync::Arc;
+
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use rayon::prelude::*;
+
+use super::dataset::{Dataset, RecordedFile};
+use super::finding::{Finding, Findings};
+use crate::schema::{self, Generated};
+use crate::store;
+
+/// A shard whose footer can be read: rows of its row groups.
+pub struct Readable {
+    pub shard: usize,
+    pub row_groups: Vec<usize>,
+}
+
+/// Checks all files; gives the shards that can be read further.
+pub fn check(dataset: &Dataset, findings: &mut Findings) -> Vec<Readable> {
+    let recorded: Vec<&RecordedFile> = dataset.recorded.shards.iter().chain(&dataset.recorded.tables).collect();
+    let problems: Vec<Option<String>> = recorded
+        .par_iter()
+        .map(|file| match store::digest_file(&dataset.root.join(&file.path)) {
+            Err(e) => Some(e.to_string()),
+            Ok((bytes, _)) if bytes != file.bytes => Some(format!("it has {bytes} bytes, not {}", file.bytes)),
+            Ok((_, digest)) if digest != file.xxh3_128 => Some("its bytes are not those that were written (digest)".into()),
+            Ok(_) => None,
+        })
+        .collect();
+    for (file, problem) in recorded.iter().zip(problems) {
+        if let Some(problem) = problem {
+            findings.add(Finding::of(&file.path, problem));
+        }
+    }
+    strangers(dataset, findings);
+    sequence(dataset, findings);
+    open_all(dataset, findings)
+}
+
+/// Files that the manifest does not know.
+fn strangers(dataset: &Dataset, findings: &mut Findings) {
+    let mut folders = vec![String::new()];
+    while let Some(folder) = folders.pop() {
+        for name in store::list_dir(&dataset.root.join(&folder)).unwrap_or_default() {
+            let name = name.to_string_lossy();
+            let path = if folder.is_empty() { name.into_owned() } else { format!("{folder}/{name}") };
+            if store::is_dir(&dataset.root.join(&path)) {
+                folders.push(path);
+            } else if path != schema::MANIFEST
+                && !dataset.recorded.shards.iter().chain(&dataset.recorded.tables).any(|f| f.path == path)
+            {
+                findings.add(Finding::of(path, "the manifest does not know this file"));
+            }
+        }
+    }
+}
+
+/// Each rank's shards must follow one another, alike for all ranks.
+fn sequence(dataset: &Dataset, findings: &mut Findings) {
+    for rank in 0..dataset.ranks {
+        let mut next = 0;
+        for shard in dataset.recorded.shards.iter().filter(|s| s.rank == rank) {
+            if shard.first_batch != next {
+                let problem = format!("it should start with batch {next}, and starts with {}", shard.first_batch);
+                findings.add(Finding::of(&shard.path, problem));
+            }
+            next = shard.first_batch + shard.batches;
+        }
+        if next as u64 != dataset.count("batches") {
+            let problem = format!("rank {rank} has {next} batches, counts.batches is {}", dataset.count("batches"));
+            findings.add(Finding::of(schema::MANIFEST, problem));
+        }
+    }
+}
+
+/// Opens all shards' footers.
+pub fn open_all(dataset: &Dataset, findings: &mut Findings) -> Vec<Readable> {
+    let mut first: Option<(usize, Arc<arrow::datatypes::Schema>)> = None;
+    let mut out = Vec::new();
+    for (k, shard) in dataset.recorded.shards.iter().enumerate() {
+        let file = store::open(&dataset.root.join(&shard.path)).ok();
+        let Some(footer) = file.and_then(|f| ArrowReaderMetadata::load(&f, ArrowReaderOptions::new()).ok()) else {
+            findings.add(Finding::of(&shard.path, "it can't be read as Parquet"));
+            continue;
+        };
+        let facts = footer.metadata().file_metadata();
+        if u64::try_from(facts.num_rows()) != Ok(shard.rows) {
+            findings.add(Finding::of(&shard.path, format!("it has {} rows, not {}", facts.num_rows(), shard.rows)));
+        }
+        let wanted = [
+            ("format", schema::FORMAT.to_owned()),
+            ("batch_size", dataset.batch_size.to_string()),
+            ("rank", shard.rank.to_string()),
+            ("first_batch", shard.first_batch.to_string()),
+            ("batches", shard.batches.to_string()),
+        ];
+        let pairs = facts.key_value_metadata();
+        for (key, value) in wanted {
+            let key = format!("batchwright.{key}");
+            let found = pairs.into_iter().flatten().find(|p| p.key == key).and_then(|p| p.value.clone());
+            if found.as_ref() != Some(&value) {
+                let found = found.unwrap_or_else(|| "nothing".into());
+                findings.add(Finding::of(&shard.path, format!("its footer says {key} = {found}, not {value}")));
+            }
+        }
+        match &first {
+            None => {
+                check_schema(dataset, &shard.path, footer.schema(), findings);
+                first = Some((k, Arc::clone(footer.schema())));
+            }
+            Some((other, schema)) if schema != footer.schema() => {
+                let other = &dataset.recorded.shards[*other].path;
+                findings.add(Finding::of(&shard.path, format!("its schema is not that of {other}")));
+                continue;
+            }
+            Some(_) => {}
+        }
+        let row_groups = footer.metadata().row_groups().iter().map(|g| g.num_rows().max(0) as usize).collect();
+        out.push(Readable { shard: k, row_groups });
+    }
+    out
+}
+
+/// Generated columns must be there, with their types, behind the payload.
+fn check_schema(dataset: &Dataset, path: &str, schema: &arrow::datatypes::Schema, findings: &mut Findings) {
+    let has = |role: &str| dataset.role(role).is_some();
+    let grouped = dataset.setting("compose.mode") == "identity_grouped";
+    let first = dataset.setting("requests.layout") == "first";
+    let slots = dataset.setting("mask.encoding") == "slots";
+    use Generated::*;
+    let expected = [
+        (Batch, true),
+        (Slot, true),
+        (Copy, true),
+        (Anchor, true),
+        (User, true),
+        (Item, has("item")),
+        (UserSlot, true),
+        (ItemSlot, has("item")),
+        (GroupSlot, grouped),
+        (RequestSlot, first),
+        (RequestFirst, first),
+        (SameUser, dataset.batch_size <= schema::MAX_BITMAP_BATCH),
+        (Negatives, !slots),
+        (Excluded, slots),
+        (ValidNegatives, true),
+        (LogQ, has("item")),
+    ];
+    let mut generated = false;
+    for field in schema.fields() {
+        if field.name().starts_with(schema::RESERVED) {
+            generated = true;
+        } else if generated {
+            findings.add(Finding::of(path, "payload must come before generated columns").column(field.name()));
+        }
+    }
+    for (column, present) in expected {
+        let wanted = column.field(dataset.batch_size);
+        match schema.field_with_name(column.name()) {
+            Err(_) if present => findings.add(Finding::of(path, "the column is missing").column(column.name())),
+            Ok(_) if !present => findings.add(Finding::of(path, "the column should not be there").column(column.name())),
+            Ok(found) if found.data_type() != wanted.data_type() || found.is_nullable() => {
+                let problem = format!("it is {}, not {} without nulls", found.data_type(), wanted.data_type());
+                findings.add(Finding::of(path, problem).column(column.name()));
+            }
+            _ => {}
+        }
+    }
+}

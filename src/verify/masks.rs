@@ -1,0 +1,227 @@
+//! Masks, bit by bit.
+
+use std::collections::HashMap;
+
+use super::against::Witness;
+use super::batch::View;
+use super::dataset::Dataset;
+use super::digest::digests;
+use super::finding::Findings;
+use super::rows::{BatchRows, ints};
+use crate::schema;
+use crate::stats::BatchStats;
+
+/// Slots of a row, as bits.
+type Bits = Vec<u64>;
+
+/// What a rule says of a batch.
+enum Rule<'a> {
+    /// Slots of each class of agreeing rows, and the class of each slot.
+    Same(Vec<Vec<usize>>, Vec<usize>),
+    /// Known positives of each row's identity, by item token.
+    Known(&'a HashMap<i64, std::collections::HashSet<i64>>),
+    /// It can't be recomputed here; whatever is excluded may be by this rule.
+    Unknown,
+}
+
+pub fn check(
+    dataset: &Dataset,
+    batch: &BatchRows,
+    view: &View,
+    witness: Option<&Witness>,
+    findings: &mut Findings,
+    stats: &mut BatchStats,
+) {
+    let rows = view.rows;
+    let words = rows.div_ceil(64);
+    let mut rules: Vec<Rule<'_>> =
+        dataset.list("mask.rules").iter().map(|rule| resolve(dataset, batch, view, witness, rule)).collect();
+    if dataset.count("copies") > 0 && view.copy.iter().any(|c| *c > 0) {
+        rules.push(examples(dataset, batch));
+    }
+    let exact = !rules.iter().any(|r| matches!(r, Rule::Unknown));
+    let users = same(&view.user.iter().map(|u| Some(*u as u128)).collect::<Vec<_>>());
+    let bitmap = |name: &str| batch.frame.column(name).ok().map(|c| c.as_materialized_series().clone());
+    let same_user = bitmap(schema::SAME_USER);
+    let negatives = bitmap(schema::NEGATIVES);
+    let excluded = bitmap(schema::EXCLUDED);
+    let valid = batch.frame.column(schema::VALID_NEGATIVES).map(ints).unwrap_or_default();
+    let width = schema::bitmap_bytes(dataset.batch_size);
+    let mut own: Bits = vec![0; words];
+    let mut shut: Bits = vec![0; words];
+    for slot in 0..rows {
+        if let (Rule::Same(classes, of), Some(column)) = (&users, &same_user) {
+            own.fill(0);
+            classes[of[slot]].iter().for_each(|s| own[s / 64] |= 1 << (s % 64));
+            let stored = column.binary().ok().and_then(|c| c.get(slot)).unwrap_or_default();
+            compare(batch, findings, slot, schema::SAME_USER, &own, stored, width, true);
+        }
+        shut.fill(0);
+        for rule in &rules {
+            match rule {
+                Rule::Same(classes, of) => classes[of[slot]].iter().for_each(|s| shut[s / 64] |= 1 << (s % 64)),
+                Rule::Known(known) => {
+                    let items = known.get(&view.user[slot]);
+                    for j in 0..rows {
+                        if view.item[j] == view.item[slot] || items.is_some_and(|i| i.contains(&view.item[j])) {
+                            shut[j / 64] |= 1 << (j % 64);
+                        }
+                    }
+                }
+                Rule::Unknown => {}
+            }
+        }
+        shut[slot / 64] |= 1 << (slot % 64);
+        let stored: Vec<u8> = match (&negatives, &excluded) {
+            (Some(column), _) => column.binary().ok().and_then(|c| c.get(slot)).unwrap_or_default().to_vec(),
+            (None, Some(column)) => from_slots(batch, findings, column, slot, rows, width),
+            (None, None) => continue,
+        };
+        let mut open: Bits = shut.iter().map(|w| !w).collect();
+        mask_tail(&mut open, rows);
+        let name = if negatives.is_some() { schema::NEGATIVES } else { schema::EXCLUDED };
+        compare(batch, findings, slot, name, &open, &stored, width, exact);
+        let offered: u32 = stored.iter().map(|b| b.count_ones()).sum();
+        stats.offered_exclusions += words_of(&stored, words).zip(&shut).map(|(s, x)| u64::from((s & x).count_ones())).sum::<u64>()
+            - u64::from(stored.get(slot / 8).is_some_and(|b| b >> (slot % 8) & 1 == 1));
+        if valid.get(slot) != Some(&i64::from(offered)) {
+            let problem = format!("it is {}, and the mask has {offered}", valid.get(slot).copied().unwrap_or(-1));
+            findings.add_of_kind("counts of negatives", batch.finding(Some(slot), schema::VALID_NEGATIVES, problem));
+        }
+        stats.add_row(offered.min(rows as u32 - 1), rows as u32);
+    }
+}
+
+fn mask_tail(bits: &mut Bits, rows: usize) {
+    if let (Some(last), true) = (bits.last_mut(), rows % 64 != 0) {
+        *last &= (1 << (rows % 64)) - 1;
+    }
+}
+
+fn words_of(bytes: &[u8], words: usize) -> impl Iterator<Item = u64> + '_ {
+    (0..words).map(|w| {
+        let mut word = [0; 8];
+        let own = bytes.get(w * 8..).unwrap_or_default();
+        let n = own.len().min(8);
+        word[..n].copy_from_slice(&own[..n]);
+        u64::from_le_bytes(word)
+    })
+}
+
+/// `expected` against stored bytes. If not `exact`, only bits that are stored and should not be are wrong.
+#[allow(clippy::too_many_arguments)]
+fn compare(
+    batch: &BatchRows,
+    findings: &mut Findings,
+    slot: usize,
+    column: &str,
+    expected: &Bits,
+    stored: &[u8],
+    width: usize,
+    exact: bool,
+) {
+    if stored.len() != width {
+        let problem = format!("the row has {} bytes, not {width}", stored.len());
+        return findings.add_of_kind("mask bits", batch.finding(Some(slot), column, problem));
+    }
+    let words = width.div_ceil(8);
+    for (w, found) in words_of(stored, words).enumerate() {
+        let wanted = expected.get(w).copied().unwrap_or(0);
+        let wrong = if exact { found ^ wanted } else { found & !wanted };
+        if wrong != 0 {
+            let j = w * 64 + wrong.trailing_zeros() as usize;
+            let what = if found >> (j % 64) & 1 == 1 { "set, and should not be" } else { "not set, and should be" };
+            findings.add_of_kind("mask bits", batch.finding(Some(slot), column, format!("bit {j} is {what}")));
+            return;
+        }
+    }
+}
+
+/// The bitmap of valid negatives that a row of `bw_excluded` means.
+fn from_slots(
+    batch: &BatchRows,
+    findings: &mut Findings,
+    column: &polars::prelude::Series,
+    slot: usize,
+    rows: usize,
+    width: usize,
+) -> Vec<u8> {
+    let list = column.list().ok().and_then(|l| l.get_as_series(slot));
+    let slots: Vec<i64> = list.map(|s| ints(&s.into())).unwrap_or_default();
+    let mut bytes = vec![0u8; width];
+    (0..rows).filter(|j| *j != slot).for_each(|j| bytes[j / 8] |= 1 << (j % 8));
+    let ascending = slots.windows(2).all(|w| w[0] < w[1]);
+    if !ascending || slots.iter().any(|s| *s < 0 || *s >= rows as i64 || *s == slot as i64) {
+        let problem = "the slots are not other slots of the batch, ascending";
+        findings.add_of_kind("excluded slots", batch.finding(Some(slot), schema::EXCLUDED, problem));
+    }
+    for s in slots.into_iter().filter(|s| (0..rows as i64).contains(s)) {
+        bytes[s as usize / 8] &= !(1 << (s % 8));
+    }
+    bytes
+}
+
+fn resolve<'a>(dataset: &Dataset, batch: &BatchRows, view: &View, witness: Option<&'a Witness>, rule: &str) -> Rule<'a> {
+    if rule == "known_positive" {
+        return witness.map_or(Rule::Unknown, |w| Rule::Known(w.known()));
+    }
+    let mut keys: Vec<Option<u128>> = vec![Some(0); view.rows];
+    for name in rule.trim_start_matches("same:").split('+') {
+        let values: Vec<Option<u128>> = match name {
+            "identity" => view.user.iter().map(|u| Some(*u as u64 as u128)).collect(),
+            "item" => view.item.iter().map(|i| Some(*i as u64 as u128)).collect(),
+            "request" if view.request.len() == view.rows => view.request.clone(),
+            "label" if view.label.len() == view.rows => {
+                // Rows without a label are a class of their own.
+                let digest = |l: &Option<String>| Some(xxhash_rust::xxh3::xxh3_128(format!("{l:?}").as_bytes()));
+                view.label.iter().map(digest).collect()
+            }
+            column if dataset.list("requests.columns").iter().any(|c| c == column) && dataset.setting("requests.layout") == "first" => {
+                return Rule::Unknown;
+            }
+            column => match batch.frame.column(column) {
+                Ok(values) => digests(values.as_materialized_series()),
+                Err(_) => return Rule::Unknown,
+            },
+        };
+        for (key, value) in keys.iter_mut().zip(values) {
+            *key = match (*key, value) {
+                (Some(a), Some(b)) => {
+                    let mut bytes = a.to_le_bytes().to_vec();
+                    bytes.extend(b.to_le_bytes());
+                    Some(xxhash_rust::xxh3::xxh3_128(&bytes))
+                }
+                _ => None,
+            };
+        }
+    }
+    same(&keys)
+}
+
+/// Classes of equal keys; a row without a key agrees with none.
+fn same(keys: &[Option<u128>]) -> Rule<'static> {
+    let mut number: HashMap<u128, usize> = HashMap::new();
+    let mut classes: Vec<Vec<usize>> = Vec::new();
+    let mut of = Vec::with_capacity(keys.len());
+    for (slot, key) in keys.iter().enumerate() {
+        let class = match key {
+            Some(key) => *number.entry(*key).or_insert(classes.len()),
+            None => classes.len(),
+        };
+        if class == classes.len() {
+            classes.push(Vec::new());
+        }
+        classes[class].push(slot);
+        of.push(class);
+    }
+    Rule::Same(classes, of)
+}
+
+/// Copies are told by their payload and identity: rows that agree in all of it are one example, if one of them is a copy.
+fn examples(dataset: &Dataset, batch: &BatchRows) -> Rule<'static> {
+    let keys = super::totals::example_keys(dataset, batch);
+    let copies = batch.frame.column(schema::COPY).map(ints).unwrap_or_default();
+    let copied: std::collections::HashSet<u128> =
+        keys.iter().zip(&copies).filter(|(_, c)| **c > 0).map(|(k, _)| *k).collect();
+    same(&keys.iter().map(|k| copied.contains(k).then_some(*k)).collect::<Vec<_>>())
+}

@@ -1,0 +1,138 @@
+//! Batches as a trainer reads them: row group by row group, cut where `bw_batch` changes, ranks' slices joined.
+
+use std::collections::BTreeMap;
+
+use polars::prelude::{Column, DataFrame, ParallelStrategy, ParquetReader, SerReader};
+
+use super::dataset::Dataset;
+use super::files::Readable;
+use super::finding::{Finding, Findings};
+use crate::schema;
+use crate::store;
+
+/// All rows of one batch.
+pub struct BatchRows {
+    pub number: i64,
+    /// One frame a rank, in rank order.
+    pub frame: DataFrame,
+    /// Shard and row group of each rank's slice, with its first slot.
+    pub places: Vec<(usize, String, usize)>,
+}
+
+impl BatchRows {
+    /// A finding about a slot of this batch.
+    pub fn finding(&self, slot: Option<usize>, column: &str, problem: impl Into<String>) -> Finding {
+        let at = slot.unwrap_or(0);
+        let place = self.places.iter().rev().find(|(first, ..)| *first <= at).or(self.places.first());
+        let (file, row_group) = place.map(|(_, file, group)| (file.clone(), *group)).unwrap_or_default();
+        Finding {
+            file,
+            row_group: Some(row_group),
+            batch: Some(self.number),
+            slot,
+            column: (!column.is_empty()).then(|| column.to_owned()),
+            problem: problem.into(),
+        }
+    }
+}
+
+/// Calls `see` with each batch, in order. Batches that ranks do not share, or whose slices have a wrong length, are findings.
+pub fn each_batch(
+    dataset: &Dataset,
+    readable: &[Readable],
+    findings: &mut Findings,
+    mut see: impl FnMut(BatchRows, &mut Findings),
+) {
+    let mut parts: BTreeMap<usize, Vec<&Readable>> = BTreeMap::new();
+    for shard in readable {
+        parts.entry(dataset.recorded.shards[shard.shard].first_batch).or_default().push(shard);
+    }
+    let last = dataset.count("batches") as i64 - 1;
+    let mut expected = 0i64;
+    for shards in parts.values() {
+        let groups = shards.iter().map(|s| s.row_groups.len()).max().unwrap_or(0);
+        for group in 0..groups {
+            let mut slices: BTreeMap<i64, Vec<(usize, DataFrame)>> = BTreeMap::new();
+            for shard in shards.iter().filter(|s| s.row_groups.len() > group) {
+                let recorded = &dataset.recorded.shards[shard.shard];
+                let start: usize = shard.row_groups[..group].iter().sum();
+                match read(dataset, &recorded.path, start, shard.row_groups[group]) {
+                    Ok(frame) => cut(&frame).into_iter().for_each(|(number, rows)| {
+                        slices.entry(number).or_default().push((shard.shard, rows));
+                    }),
+                    Err(problem) => findings.add(Finding { row_group: Some(group), ..Finding::of(&recorded.path, problem) }),
+                }
+            }
+            for (number, slices) in slices {
+                let mut places = Vec::new();
+                let mut joined: Option<DataFrame> = None;
+                let mut ranks = Vec::new();
+                for (shard, rows) in slices {
+                    let recorded = &dataset.recorded.shards[shard];
+                    let place = (recorded.rank * dataset.slice(), recorded.path.clone(), group);
+                    if rows.height() != dataset.slice() && (number != last || dataset.ranks > 1) {
+                        let problem = format!("{} rows in a row, not {}", rows.height(), dataset.slice());
+                        let finding = Finding { batch: Some(number), row_group: Some(group), ..Finding::of(&recorded.path, problem) };
+                        findings.add_of_kind("batches torn", finding.column(schema::BATCH));
+                    }
+                    ranks.push(recorded.rank);
+                    places.push(place);
+                    joined = match joined {
+                        None => Some(rows),
+                        Some(all) => all.vstack(&rows).ok(),
+                    };
+                }
+                let file = places.first().map(|p| p.1.clone()).unwrap_or_default();
+                if number != expected {
+                    let problem = format!("batch {number} comes where batch {expected} should");
+                    findings.add_of_kind("order of batches", Finding::of(&file, problem).column(schema::BATCH));
+                }
+                expected = number + 1;
+                if ranks != (0..dataset.ranks).collect::<Vec<_>>() {
+                    let problem = format!("batch {number} is in ranks {ranks:?} of {}", dataset.ranks);
+                    findings.add_of_kind("ranks", Finding::of(&file, problem).column(schema::BATCH));
+                }
+                if let Some(frame) = joined {
+                    see(BatchRows { number, frame, places }, findings);
+                }
+            }
+        }
+    }
+}
+
+fn read(dataset: &Dataset, path: &str, start: usize, rows: usize) -> Result<DataFrame, String> {
+    let file = store::open(&dataset.root.join(path)).map_err(|e| e.to_string())?;
+    let read = || {
+        ParquetReader::new(file)
+            .with_slice(Some((start, rows)))
+            .read_parallel(ParallelStrategy::Columns)
+            .set_rechunk(true)
+            .finish()
+    };
+    match crate::source::unless_panic(read) {
+        Some(Ok(frame)) if frame.height() == rows => Ok(frame),
+        Some(Ok(frame)) => Err(format!("{} rows can be read of {rows}", frame.height())),
+        Some(Err(e)) => Err(format!("it can't be read ({e})").replace('\n', " ")),
+        None => Err("its bytes contradict one another".into()),
+    }
+}
+
+/// Runs of equal `bw_batch`.
+fn cut(frame: &DataFrame) -> Vec<(i64, DataFrame)> {
+    let numbers: Vec<i64> = frame.column(schema::BATCH).map(|c| ints(c)).unwrap_or_default();
+    let mut start = 0;
+    let mut out = Vec::new();
+    for run in numbers.chunk_by(|a, b| a == b) {
+        out.push((run[0], frame.slice(start as i64, run.len())));
+        start += run.len();
+    }
+    out
+}
+
+/// An integer column; null is −1, which no generated column holds where it counts.
+pub fn ints(column: &Column) -> Vec<i64> {
+    let wide = column.cast(&polars::prelude::DataType::Int64);
+    wide.ok()
+        .and_then(|c| c.as_materialized_series().i64().ok().map(|c| c.iter().map(|v| v.unwrap_or(-1)).collect()))
+        .unwrap_or_default()
+}

@@ -1,0 +1,376 @@
+//! What only all batches together show: caps, copies, logQ, tables, counts, metrics.
+
+use std::collections::{HashMap, HashSet};
+
+use polars::prelude::{DataFrame, ParquetReader, SerReader};
+use serde_json::Value;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+use super::batch::View;
+use super::dataset::Dataset;
+use super::digest::digests;
+use super::finding::{Finding, Findings};
+use super::rows::{BatchRows, ints};
+use super::Recomputed;
+use crate::schema;
+use crate::stats::{BatchStats, Counts, Metrics, co_user_ratio};
+use crate::store;
+
+/// Sums over the batches seen.
+pub struct Totals {
+    sample: Option<f64>,
+    stats: Vec<BatchStats>,
+    rows: u64,
+    /// Identities in reading order, as ordinals.
+    reading: Vec<u32>,
+    copies: Vec<bool>,
+    users: HashMap<i64, u32>,
+    tokens: Vec<i64>,
+    /// By user: rows, and the most in one batch.
+    per_user: Vec<(u64, u64)>,
+    items: HashMap<i64, ItemSeen>,
+    requests: HashSet<u128>,
+    null_requests: u64,
+    /// The request of the row read last, and those whose run has ended.
+    current_request: Option<u128>,
+    ended_requests: HashSet<u128>,
+    /// By example key: how often it was seen with each copy ordinal.
+    examples: HashMap<u128, Vec<u32>>,
+}
+
+#[derive(Default, Clone, Copy)]
+struct ItemSeen {
+    originals: u64,
+    positives: u64,
+    log_q: f32,
+}
+
+/// A digest of each row's payload and identity, by which copies are told; request columns of layout "first" are left out.
+pub fn example_keys(dataset: &Dataset, batch: &BatchRows) -> Vec<u128> {
+    let skip = dataset.list("requests.columns");
+    let mut keys: Vec<Vec<u8>> = vec![Vec::new(); batch.frame.height()];
+    for column in batch.frame.columns() {
+        let name = column.name().as_str();
+        if skip.iter().any(|s| s == name) || (name.starts_with(schema::RESERVED) && name != schema::USER) {
+            continue;
+        }
+        for (key, value) in keys.iter_mut().zip(digests(column.as_materialized_series())) {
+            key.extend(value.unwrap_or(0).to_le_bytes());
+        }
+    }
+    keys.iter().map(|k| xxh3_128(k)).collect()
+}
+
+impl Totals {
+    pub fn new(_: &Dataset, sample: Option<f64>) -> Self {
+        Totals {
+            sample,
+            stats: Vec::new(),
+            rows: 0,
+            reading: Vec::new(),
+            copies: Vec::new(),
+            users: HashMap::new(),
+            tokens: Vec::new(),
+            per_user: Vec::new(),
+            items: HashMap::new(),
+            requests: HashSet::new(),
+            null_requests: 0,
+            current_request: None,
+            ended_requests: HashSet::new(),
+            examples: HashMap::new(),
+        }
+    }
+
+    /// Whether a batch is in the sample; the same ones each time.
+    pub fn wants(&self, batch: i64) -> bool {
+        self.sample.is_none_or(|share| (xxh3_64(&batch.to_le_bytes()) >> 11) as f64 / ((1u64 << 53) as f64) < share)
+    }
+
+    pub fn batches(&self) -> usize {
+        self.stats.len()
+    }
+
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    pub fn add(&mut self, dataset: &Dataset, batch: &BatchRows, view: View, stats: BatchStats, findings: &mut Findings) {
+        self.rows += view.rows as u64;
+        let mut here: HashMap<u32, u64> = HashMap::new();
+        for (slot, user) in view.user.iter().enumerate() {
+            let next = self.tokens.len() as u32;
+            let ordinal = *self.users.entry(*user).or_insert(next);
+            if ordinal == next {
+                self.tokens.push(*user);
+                self.per_user.push((0, 0));
+            }
+            self.per_user[ordinal as usize].0 += 1;
+            let count = here.entry(ordinal).or_default();
+            *count += 1;
+            self.per_user[ordinal as usize].1 = self.per_user[ordinal as usize].1.max(*count);
+            self.reading.push(ordinal);
+            self.copies.push(view.copy.get(slot).is_some_and(|c| *c > 0));
+        }
+        for (slot, item) in view.item.iter().enumerate() {
+            let original = view.copy.get(slot) == Some(&0);
+            let seen = self.items.entry(*item).or_insert(ItemSeen { log_q: f32::NAN, ..ItemSeen::default() });
+            seen.originals += u64::from(original);
+            seen.positives += u64::from(original && view.anchor.get(slot) == Some(&true));
+            seen.log_q = view.log_q.get(slot).copied().unwrap_or(f32::NAN);
+        }
+        self.add_requests(dataset, batch, &view, findings);
+        self.add_copies(dataset, batch, &view, findings);
+        if dataset.value("mask.positive").is_null() {
+            for (slot, anchor) in view.anchor.iter().enumerate() {
+                if !anchor && view.copy.get(slot) == Some(&0) {
+                    let problem = "every example is a positive, and this one is no anchor";
+                    findings.add_of_kind("anchors", batch.finding(Some(slot), schema::ANCHOR, problem));
+                }
+            }
+        }
+        self.stats.push(stats);
+    }
+
+    fn add_requests(&mut self, dataset: &Dataset, batch: &BatchRows, view: &View, findings: &mut Findings) {
+        let packed = dataset.setting("compose.mode") == "request_packed" && self.sample.is_none();
+        for (slot, request) in view.request.iter().enumerate() {
+            match request {
+                Some(request) => {
+                    self.requests.insert(*request);
+                }
+                None => self.null_requests += u64::from(view.copy.get(slot) == Some(&0)),
+            }
+            if !packed || view.copy.get(slot).is_some_and(|c| *c > 0) || self.current_request == *request {
+                continue;
+            }
+            self.ended_requests.extend(self.current_request);
+            self.current_request = *request;
+            if request.is_some_and(|r| self.ended_requests.contains(&r)) {
+                let problem = "rows of one request are not consecutive";
+                findings.add_of_kind("requests torn", batch.finding(Some(slot), "", problem));
+            }
+        }
+    }
+
+    /// A copy needs its original, and each copy before it, earlier in reading order.
+    fn add_copies(&mut self, dataset: &Dataset, batch: &BatchRows, view: &View, findings: &mut Findings) {
+        if dataset.count("copies") == 0 || self.sample.is_some() {
+            let stray = view.copy.iter().position(|c| *c != 0).filter(|_| self.sample.is_none());
+            if let Some(slot) = stray {
+                let problem = format!("it is {}, and the dataset should have no copies", view.copy[slot]);
+                findings.add_of_kind("copies", batch.finding(Some(slot), schema::COPY, problem));
+            }
+            return;
+        }
+        for (slot, key) in example_keys(dataset, batch).into_iter().enumerate() {
+            let ordinal = view.copy.get(slot).copied().unwrap_or(0).max(0) as usize;
+            let seen = self.examples.entry(key).or_default();
+            seen.resize(seen.len().max(ordinal + 1), 0);
+            if ordinal > 0 && seen[ordinal] >= seen[ordinal - 1] {
+                let problem = format!("copy {ordinal} comes without its {}", if ordinal == 1 { "original" } else { "earlier copies" });
+                findings.add_of_kind("copies", batch.finding(Some(slot), schema::COPY, problem));
+            }
+            seen[ordinal] += 1;
+        }
+    }
+
+    /// Counts and metrics of what was seen.
+    pub fn recomputed(&self, dataset: &Dataset) -> Recomputed {
+        let recorded = |name: &str| dataset.count(name);
+        let counts = Counts {
+            rows_in: recorded("rows_in"),
+            filtered: recorded("filtered"),
+            null_identity: recorded("null_identity"),
+            duplicates: recorded("duplicates"),
+            dropped: recorded("dropped"),
+            copies: self.stats.iter().map(|s| u64::from(s.copies)).sum(),
+            rows_out: self.rows,
+            users: self.tokens.len() as u64,
+            requests: self.requests.len() as u64 + self.null_requests,
+            items: self.items.len() as u64,
+            batches: self.stats.len() as u64,
+            max_requests_per_batch: self.stats.iter().map(|s| s.max_requests_per_slice.into()).max().unwrap_or(0),
+        };
+        let seed = dataset.value("compose.seed").as_u64().unwrap_or(0);
+        let met = co_user_ratio(&self.reading, &self.tokens, |at| self.copies[at], dataset.batch_size, seed);
+        Recomputed { metrics: Metrics::new(&self.stats, &counts, dataset.batch_size, met), counts, stats: self.stats.clone() }
+    }
+
+    /// Compares with what is recorded; gives the notes.
+    pub fn finish(self, dataset: &Dataset, against: bool, findings: &mut Findings) -> Vec<String> {
+        let mut notes = Vec::new();
+        self.compare_stats(dataset, findings);
+        if let Some(share) = self.sample {
+            notes.push(format!("{} batches ({:.0} %) were checked row by row; sums need all of them", self.batches(), share * 100.0));
+            return notes;
+        }
+        let recomputed = self.recomputed(dataset);
+        balance(dataset, &recomputed.counts, findings);
+        self.compare_metrics(dataset, &recomputed, findings);
+        self.check_caps(dataset, findings);
+        let whole = dataset.value("compose.window").is_null();
+        if dataset.role("item").is_some() {
+            if whole && dataset.count("dropped") == 0 {
+                self.check_log_q(findings);
+            } else {
+                notes.push("logQ counts dropped rows and windows, which a dataset does not show".into());
+            }
+            self.check_items(dataset, findings);
+        }
+        if dataset.list("mask.rules").iter().any(|r| r == "known_positive") && !against {
+            notes.push("known positives of rows that dedup dropped are proven with --against PIPELINE.toml".into());
+        }
+        if !dataset.value("mask.positive").is_null() && !against {
+            notes.push("mask.positive is proven with --against PIPELINE.toml".into());
+        }
+        notes
+    }
+
+    fn compare_stats(&self, dataset: &Dataset, findings: &mut Findings) {
+        let Some(frame) = read_table(dataset, schema::STATS, findings) else { return };
+        let column = |name: &str| frame.column(name).map(ints).unwrap_or_default();
+        let recorded = column(schema::BATCH);
+        if self.sample.is_none() && recorded.len() != self.stats.len() {
+            let problem = format!("it has {} rows for {} batches", recorded.len(), self.stats.len());
+            findings.add(Finding::of(schema::STATS, problem));
+        }
+        type Pick = fn(&BatchStats) -> Option<i64>;
+        let picks: [(&str, Pick); 9] = [
+            ("rows", |s| Some(s.rows.into())),
+            ("users", |s| Some(s.users.into())),
+            ("max_rows_per_user", |s| Some(s.max_rows_per_user.into())),
+            ("same_user_pairs", |s| Some(s.same_user_pairs as i64)),
+            ("excluded_pairs", |s| Some(s.excluded_pairs as i64)),
+            ("matched_rows", |s| s.matched_rows.map(i64::from)),
+            ("min_valid_negatives", |s| Some(s.min_valid_negatives.into())),
+            ("requests", |s| s.requests.map(i64::from)),
+            ("copies", |s| Some(s.copies.into())),
+        ];
+        for (name, pick) in picks {
+            let recorded = column(name);
+            for stats in &self.stats {
+                // A role that is not in the payload can't be recounted.
+                let (Some(expected), Some(found)) = (pick(stats), recorded.get(stats.batch as usize)) else { continue };
+                if *found != expected {
+                    let finding = Finding::of(schema::STATS, format!("it is {found}, and the shards give {expected}"));
+                    let finding = Finding { batch: Some(stats.batch.into()), ..finding.column(name) };
+                    findings.add_of_kind("statistics", finding);
+                }
+            }
+        }
+        for (name, low) in [("time_min", true), ("time_max", false)] {
+            let Ok(recorded) = frame.column(name).map(|c| ints(&c.to_physical_repr())) else { continue };
+            for stats in &self.stats {
+                let Some(time) = stats.time else { continue };
+                let expected = if low { time.0 } else { time.1 };
+                if recorded.get(stats.batch as usize).is_some_and(|found| *found != expected) {
+                    let finding = Finding::of(schema::STATS, "it is not what the shards give");
+                    findings.add_of_kind("statistics", Finding { batch: Some(stats.batch.into()), ..finding.column(name) });
+                }
+            }
+        }
+    }
+
+    fn compare_metrics(&self, dataset: &Dataset, recomputed: &Recomputed, findings: &mut Findings) {
+        let found = serde_json::to_value(&recomputed.metrics).unwrap_or_default();
+        let flat = |value: &Value| -> Vec<(String, Option<f64>)> {
+            let fields = value.as_object().into_iter().flatten();
+            fields
+                .flat_map(|(name, v)| match v.as_object() {
+                    Some(parts) => parts.iter().map(|(p, v)| (format!("{name}.{p}"), v.as_f64())).collect(),
+                    None => vec![(name.clone(), v.as_f64())],
+                })
+                .collect()
+        };
+        let recorded: HashMap<String, Option<f64>> = flat(&dataset.recorded.stats).into_iter().collect();
+        for (name, value) in flat(&found) {
+            let Some(value) = value else { continue };
+            let known = recorded.get(&name).copied().flatten();
+            if known.is_none_or(|k| (k - value).abs() > 1e-9 * value.abs().max(1.0)) {
+                let known = known.map_or("missing".into(), |k| k.to_string());
+                findings.add(Finding::of(schema::MANIFEST, format!("stats.{name} is {known}, and the shards give {value}")));
+            }
+        }
+    }
+
+    /// user_spread without windows: no batch holds more than ⌈c/N⌉ rows of an identity.
+    fn check_caps(&self, dataset: &Dataset, findings: &mut Findings) {
+        let padded = dataset.setting("compose.remainder") == "pad";
+        let full = (self.rows - if padded { dataset.count("copies") } else { 0 }) / dataset.batch_size as u64;
+        if dataset.setting("compose.mode") != "user_spread" || !dataset.value("compose.window").is_null() || full == 0 {
+            return;
+        }
+        for (token, (rows, most)) in self.tokens.iter().zip(&self.per_user) {
+            if *most > rows.div_ceil(full) {
+                let problem = format!("identity {token} has {most} rows in one batch; of {rows} in {full} batches it may have {}", rows.div_ceil(full));
+                findings.add_of_kind("caps", Finding::of(schema::BATCHES, problem).column(schema::USER));
+            }
+        }
+    }
+
+    fn check_log_q(&self, findings: &mut Findings) {
+        let total: u64 = self.items.values().map(|i| i.originals).sum();
+        let mut items: Vec<(&i64, &ItemSeen)> = self.items.iter().collect();
+        items.sort_by_key(|(token, _)| **token);
+        for (token, seen) in items {
+            let expected = libm::log(seen.originals as f64 / total as f64) as f32;
+            if seen.log_q != expected {
+                let problem = format!("item {token}: it is {}, and its share gives {expected}", seen.log_q);
+                findings.add_of_kind("logQ", Finding::of(schema::BATCHES, problem).column(schema::LOG_Q));
+            }
+        }
+    }
+
+    fn check_items(&self, dataset: &Dataset, findings: &mut Findings) {
+        let Some(frame) = read_table(dataset, schema::ITEMS, findings) else { return };
+        let column = |name: &str| frame.column(name).map(ints).unwrap_or_default();
+        let (tokens, rows, positives) = (column(schema::ITEM), column("rows"), column("positives"));
+        if !tokens.is_sorted() {
+            findings.add(Finding::of(schema::ITEMS, "it is not ordered").column(schema::ITEM));
+        }
+        let exact = dataset.count("dropped") == 0;
+        let table: HashMap<i64, (i64, i64)> = tokens.into_iter().zip(rows.into_iter().zip(positives)).collect();
+        for (token, seen) in &self.items {
+            let found = table.get(token).copied();
+            let fits = |found: i64, seen: u64| if exact { found == seen as i64 } else { found >= seen as i64 };
+            if found.is_none_or(|(rows, positives)| !fits(rows, seen.originals) || !fits(positives, seen.positives)) {
+                let problem = format!("item {token}: (rows, positives) are {found:?}, and the shards give {:?}", (seen.originals, seen.positives));
+                findings.add_of_kind("items", Finding::of(schema::ITEMS, problem).column("rows"));
+            }
+        }
+    }
+}
+
+fn read_table(dataset: &Dataset, name: &str, findings: &mut Findings) -> Option<DataFrame> {
+    let file = store::open(&dataset.root.join(name));
+    let frame = file.ok().and_then(|f| crate::source::unless_panic(|| ParquetReader::new(f).finish().ok()).flatten());
+    if frame.is_none() && dataset.table(name).is_some() {
+        findings.add(Finding::of(name, "it can't be read as Parquet"));
+    }
+    frame
+}
+
+fn balance(dataset: &Dataset, seen: &Counts, findings: &mut Findings) {
+    let count = |name: &str| dataset.count(name);
+    let out = count("filtered") + count("null_identity") + count("duplicates") + count("dropped");
+    if count("rows_in") + count("copies") != out + count("rows_out") {
+        let problem = "counts do not balance: rows_in = filtered + null_identity + duplicates + dropped + (rows_out − copies)";
+        findings.add(Finding::of(schema::MANIFEST, problem));
+    }
+    let in_payload = |role: &str| dataset.role(role).is_some();
+    let pairs = [
+        ("rows_out", seen.rows_out, true),
+        ("copies", seen.copies, true),
+        ("users", seen.users, true),
+        ("items", seen.items, in_payload("item")),
+        ("requests", seen.requests, seen.requests > 0),
+        ("batches", seen.batches, true),
+        ("max_requests_per_batch", seen.max_requests_per_batch, seen.requests > 0),
+    ];
+    for (name, seen, known) in pairs {
+        if known && count(name) != seen {
+            let problem = format!("counts.{name} is {}, and the shards give {seen}", count(name));
+            findings.add(Finding::of(schema::MANIFEST, problem));
+        }
+    }
+}
