@@ -42,8 +42,8 @@ fn main() {
         let properties = writer_properties(&schema, "zstd(1)".parse::<Compression>().expect("a codec"), &hints);
         let start = cpu();
         let mut sink = Vec::new();
-        let mut writer =
-            ArrowWriter::try_new(&mut sink, Arc::clone(&schema), Some(properties.expect("properties"))).expect("a writer");
+        let mut writer = ArrowWriter::try_new(&mut sink, Arc::clone(&schema), Some(properties.expect("properties")))
+            .expect("a writer");
         for group in batches.chunks(16) {
             group.iter().for_each(|batch| writer.write(batch).expect("rows"));
             writer.flush().expect("a row group");

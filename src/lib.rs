@@ -15,6 +15,7 @@
 //! module that knows the order of the stages; they hand one another [`keys`], [`compose::plan`], [`stats`] and Arrow arrays.
 //! DATASET FORMAT: see [`schema`]; tokens: see [`identity`].
 
+pub mod check;
 pub mod classes;
 pub mod cli;
 pub mod compose;
@@ -27,6 +28,7 @@ pub mod negatives;
 pub mod payload;
 pub mod pipeline;
 pub mod progress;
+pub mod report;
 pub mod run;
 pub mod schema;
 pub mod source;

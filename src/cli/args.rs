@@ -25,8 +25,80 @@ pub enum Command {
     Run(PipelineArgs),
     /// Say what `run` would do, from footers and keys only; writes nothing.
     Plan(PipelineArgs),
+    /// Gate a dataset's statistics: exit 1 with every expectation that is not met.
+    Check(CheckArgs),
+    /// Prove a dataset correct, bit by bit: exit 1 with every finding.
+    Verify(VerifyArgs),
+    /// Look at a dataset in the terminal.
+    Inspect(InspectArgs),
+    /// Write one self-contained page with plots.
+    Report(ReportArgs),
     /// Print the JSON Schema of the pipeline file.
     Schema,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct VerifyArgs {
+    pub dataset: PathBuf,
+    /// The pipeline that made it: proves payload, dedup, filters and known positives from the input.
+    #[arg(long, value_name = "PIPELINE.toml")]
+    pub against: Option<PathBuf>,
+    /// Set a key of that pipeline, as for `run`.
+    #[arg(long = "set", value_name = "KEY=VALUE", requires = "against")]
+    pub sets: Vec<String>,
+    /// Check the rows of only this share of the batches, such as 5%.
+    #[arg(long, value_name = "SHARE")]
+    pub sample: Option<String>,
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+impl VerifyArgs {
+    pub fn sets(&self) -> Result<Vec<(String, String)>> {
+        split_sets(&self.sets)
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct CheckArgs {
+    pub dataset: PathBuf,
+    /// The expectations (TOML).
+    #[arg(long, value_name = "EXPECT.toml")]
+    pub expect: PathBuf,
+    /// The dataset that `max_change` compares with.
+    #[arg(long, value_name = "DATASET")]
+    pub baseline: Option<PathBuf>,
+    /// Trust the manifest's figures instead of recomputing them from the shards.
+    #[arg(long)]
+    pub from_manifest: bool,
+    #[arg(long, value_enum, default_value_t = CheckFormat::Text)]
+    pub format: CheckFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CheckFormat {
+    Text,
+    Json,
+    Junit,
+    Github,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct InspectArgs {
+    pub dataset: PathBuf,
+    /// Show this batch: its identities, its groups, its mask.
+    #[arg(long, value_name = "N")]
+    pub batch: Option<u32>,
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct ReportArgs {
+    pub dataset: PathBuf,
+    /// Where the page goes.
+    #[arg(long, value_name = "FILE.html")]
+    pub output: PathBuf,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -73,17 +145,7 @@ impl PipelineArgs {
         }
         // Fails only if a pool was set up before, which then stays in use.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(self.threads.unwrap_or(0)).build_global();
-        let mut sets = Vec::new();
-        for set in &self.sets {
-            let (key, value) = set.split_once('=').ok_or_else(|| {
-                Error::pipeline(
-                    format!("--set {set}"),
-                    "there is no `=`",
-                    "write it as SECTION.KEY=VALUE, such as --set compose.batch_size=1024",
-                )
-            })?;
-            sets.push((key.trim().to_owned(), value.trim().to_owned()));
-        }
+        let mut sets = split_sets(&self.sets)?;
         let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
         if !self.input.is_empty() {
             let list: Vec<String> = self.input.iter().map(|i| quoted(i)).collect();
@@ -98,4 +160,18 @@ impl PipelineArgs {
         let settings = Settings { overwrite: self.overwrite, memory: self.memory.map(|m| m.as_u64()) };
         Ok((pipeline::load(&self.pipeline, &sets)?, settings))
     }
+}
+
+fn split_sets(sets: &[String]) -> Result<Vec<(String, String)>> {
+    let split = |set: &String| {
+        let (key, value) = set.split_once('=').ok_or_else(|| {
+            Error::pipeline(
+                format!("--set {set}"),
+                "there is no `=`",
+                "write it as SECTION.KEY=VALUE, such as --set compose.batch_size=1024",
+            )
+        })?;
+        Ok((key.trim().to_owned(), value.trim().to_owned()))
+    };
+    sets.iter().map(split).collect()
 }

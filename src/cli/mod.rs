@@ -1,10 +1,14 @@
 //! The command line: arguments as typed in, results on stdout, everything else on stderr, an exit code out.
 
 mod args;
+mod check;
+mod inspect;
 mod plan;
+mod report;
 mod run;
 mod schema;
 mod table;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -12,13 +16,17 @@ use clap::Parser;
 
 use crate::error::Result;
 
-/// Parses the process's arguments and runs the command. 0: done and good; 2: could not do it.
+/// Parses the process's arguments and runs the command. 0: done and good; 1: the data does not meet what was asked; 2: could not do it.
 pub fn main() -> ExitCode {
     crate::source::silence_guarded_panics();
     let args = args::Args::parse();
     let outcome = match args.command {
         args::Command::Run(args) => run::run(&args),
         args::Command::Plan(args) => plan::plan(&args),
+        args::Command::Check(args) => check::check(&args),
+        args::Command::Verify(args) => verify::verify(&args),
+        args::Command::Inspect(args) => inspect::inspect(&args),
+        args::Command::Report(args) => report::report(&args),
         args::Command::Schema => schema::schema(),
     };
     outcome.unwrap_or_else(|error| {

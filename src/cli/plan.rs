@@ -12,7 +12,7 @@ pub fn plan(args: &PipelineArgs) -> Outcome {
     let progress = Progress::new();
     let prepared = run::prepare(&pipeline, &progress)?;
     let figures = run::figures(&pipeline, &prepared)?;
-    let baselines = run::baselines(&pipeline, &prepared)?;
+    let baselines = run::baselines(&pipeline, &prepared);
     let advice = run::advice(&pipeline, &prepared);
     let memory = run::memory(&pipeline, &prepared);
     let classes = run::class_balance(&prepared);
@@ -21,7 +21,7 @@ pub fn plan(args: &PipelineArgs) -> Outcome {
         Format::Json => print_json(&serde_json::json!({
             "counts": figures.counts,
             "stats": figures.metrics,
-            "baselines": { "random_order": baselines.0, "input_order": baselines.1 },
+            "baselines": baselines,
             "classes": classes,
             "memory": memory,
             "advice": advice,

@@ -27,7 +27,7 @@ pub fn run(args: &PipelineArgs) -> Outcome {
                 if shards == 1 { "" } else { "s" },
                 bytesize::ByteSize(bytes).display().iec(),
                 table::counts(&manifest.counts),
-                table::metrics(&manifest.stats, None),
+                table::metrics(&manifest.stats, Some(&manifest.baselines)),
             ));
         }
     }

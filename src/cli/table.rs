@@ -3,7 +3,7 @@
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use crate::run::ClassBalance;
-use crate::stats::{Baseline, Counts, Metrics};
+use crate::stats::{Baseline, Baselines, Counts, Metrics};
 
 /// A table without rules, the first column left-aligned, the others right.
 pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
@@ -67,7 +67,7 @@ pub fn classes(classes: &[ClassBalance]) -> String {
 }
 
 /// The metrics, beside the baselines if there are any.
-pub fn metrics(m: &Metrics, baselines: Option<&(Baseline, Baseline)>) -> String {
+pub fn metrics(m: &Metrics, baselines: Option<&Baselines>) -> String {
     let share = |s: Option<f64>| s.map_or("–".into(), percent);
     let number = |s: Option<f64>| s.map_or("–".into(), |x| format!("{x:.2}"));
     type Pick = fn(&Baseline) -> Option<f64>;
@@ -86,8 +86,8 @@ pub fn metrics(m: &Metrics, baselines: Option<&(Baseline, Baseline)>) -> String 
     let cell = |value: Option<f64>, is_share: bool| if is_share { share(value) } else { number(value) };
     let rows = rows.into_iter().filter(|(_, value, ..)| value != "–").map(|(name, value, pick, is_share)| {
         let mut row = vec![name.to_owned(), value];
-        if let Some((random, input)) = baselines {
-            row.extend([cell(pick(random), is_share), cell(pick(input), is_share)]);
+        if let Some(b) = baselines {
+            row.extend([cell(pick(&b.random_order), is_share), cell(pick(&b.input_order), is_share)]);
         }
         row
     });

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::identity::KeyFacts;
 use crate::schema;
-use crate::stats::{Counts, Metrics};
+use crate::stats::{Baselines, Counts, Metrics};
 
 /// A file of the input.
 #[derive(Debug, Clone, Serialize)]
@@ -45,6 +45,8 @@ pub struct Manifest {
     pub tables: Vec<TableRecord>,
     pub counts: Counts,
     pub stats: Metrics,
+    /// The same examples in a random order and in the input's own.
+    pub baselines: Baselines,
 }
 
 /// A table beside the shards.
@@ -72,6 +74,7 @@ impl Manifest {
             tables: Vec::new(),
             counts: Counts::default(),
             stats: Metrics::default(),
+            baselines: Baselines::default(),
         }
     }
 

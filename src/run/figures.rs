@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::keys::KeyPlane;
 use crate::negatives::Columns;
 use crate::pipeline::{Mode, Pipeline};
-use crate::stats::{Baseline, BatchStats, Counts, Metrics, co_user_ratio, random_order};
+use crate::stats::{Baseline, Baselines, BatchStats, Counts, Metrics, co_user_ratio, random_order};
 
 /// What was composed, in numbers.
 #[derive(Debug, Clone, Serialize)]
@@ -47,10 +47,11 @@ pub fn measured(p: &Pipeline, prepared: &Prepared, stats: &[BatchStats]) -> Figu
 
 /// Counts and metrics of a plan, measured without writing it.
 pub fn figures(p: &Pipeline, prepared: &Prepared) -> Result<Figures> {
-    Ok(measured(p, prepared, &measure(p, prepared, &prepared.plane, &prepared.plan)?))
+    Ok(measured(p, prepared, &measure(p, prepared)?))
 }
 
-fn measure(p: &Pipeline, prepared: &Prepared, plane: &KeyPlane, plan: &Plan) -> Result<Vec<BatchStats>> {
+fn measure(p: &Pipeline, prepared: &Prepared) -> Result<Vec<BatchStats>> {
+    let Prepared { plane, plan, .. } = prepared;
     let columns = Columns { pipeline: p, plane, plan, positives: prepared.positives.as_ref(), log_q: None };
     (0..plan.batches()).into_par_iter().map(|batch| columns.stats(batch)).collect()
 }
@@ -62,11 +63,12 @@ fn met_ratio(p: &Pipeline, plane: &KeyPlane, plan: &Plan) -> Option<f64> {
 }
 
 /// The two baselines: a uniformly random order in closed form, and the input's own order, measured.
-pub fn baselines(p: &Pipeline, prepared: &Prepared) -> Result<(Baseline, Baseline)> {
+pub fn baselines(p: &Pipeline, prepared: &Prepared) -> Baselines {
     let plane = &prepared.plane;
     let mut plan = Plan::new(p.batch_size);
     plan.order = (0..plane.len() as u32).collect();
-    let stats = measure(p, prepared, plane, &plan)?;
+    let stats: Vec<BatchStats> =
+        (0..plan.batches()).into_par_iter().map(|batch| BatchStats::without_masks(p, plane, &plan, batch)).collect();
     let counts = Counts { batches: plan.batches() as u64, rows_out: plane.len() as u64, ..Counts::default() };
     let metrics = Metrics::new(&stats, &counts, p.batch_size, met_ratio(p, plane, &plan));
     let input = Baseline {
@@ -76,7 +78,7 @@ pub fn baselines(p: &Pipeline, prepared: &Prepared) -> Result<(Baseline, Baselin
         co_user_ratio: metrics.co_user_ratio,
         request_reuse: metrics.request_reuse,
     };
-    Ok((random_order(plane, p), input))
+    Baselines { random_order: random_order(plane, p), input_order: input }
 }
 
 /// A label's share of the examples, and of the composed rows.

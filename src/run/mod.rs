@@ -67,6 +67,7 @@ pub fn run(p: &Pipeline, settings: Settings, progress: &Progress) -> Result<Mani
     manifest.tables.extend(items::write(p, &prepared, &root)?);
     let figures = figures::measured(p, &prepared, &stats);
     (manifest.counts, manifest.stats) = (figures.counts, figures.metrics);
+    manifest.baselines = figures::baselines(p, &prepared);
 
     progress.stage("re-reading and publishing", 0);
     dataset::commit(&staging, &p.output, settings.overwrite, &manifest)?;

@@ -21,8 +21,7 @@ pub fn silence_guarded_panics() {
 
 /// Runs a decoder on a file that may be damaged in any way.
 pub fn guarded<T>(place: &Place, decode: impl FnOnce() -> Result<T>) -> Result<T> {
-    unless_panic(decode)
-        .unwrap_or_else(|| Err(Error::damaged(place.clone(), "its bytes contradict one another")))
+    unless_panic(decode).unwrap_or_else(|| Err(Error::damaged(place.clone(), "its bytes contradict one another")))
 }
 
 /// `None` if `read` panicked, without a word on stderr.

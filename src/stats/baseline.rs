@@ -3,20 +3,29 @@
 use std::collections::BTreeMap;
 
 use libm::{exp, lgamma};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::keys::KeyPlane;
 use crate::pipeline::Pipeline;
 
 /// Figures of another order of the same examples, in batches of the same size; `None` where there is no closed form or a
 /// role is not mapped.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Baseline {
     pub same_user_rate: Option<f64>,
     pub match_rate: Option<f64>,
     pub users_per_batch: Option<f64>,
     pub co_user_ratio: Option<f64>,
     pub request_reuse: Option<f64>,
+}
+
+/// Both orders that a composition is shown beside.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Baselines {
+    /// Uniformly random, in closed form.
+    pub random_order: Baseline,
+    /// The input's own, measured.
+    pub input_order: Baseline,
 }
 
 /// ln C(n, k)

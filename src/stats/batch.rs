@@ -64,6 +64,12 @@ impl BatchStats {
         }
     }
 
+    /// The same where masks do not matter.
+    pub fn without_masks(p: &Pipeline, plane: &KeyPlane, plan: &Plan, batch: usize) -> Self {
+        let codes = plan.batch(batch).iter().map(|row| u64::from(plane.identity.rows[*row as usize]));
+        BatchStats::of(p, plane, plan, batch, &Classes::new(codes))
+    }
+
     /// Adds what the mask of one row says.
     pub fn add_row(&mut self, valid: u32, rows: u32) {
         self.excluded_pairs += u64::from(rows - 1 - valid);

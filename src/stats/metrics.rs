@@ -1,11 +1,11 @@
 //! The dataset's metrics: sums of its batches' statistics.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::batch::BatchStats;
 
 /// Minimum, mean and maximum over batches (or rows).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     pub min: u64,
     pub mean: f64,
@@ -13,7 +13,7 @@ pub struct Spread {
 }
 
 /// How many rows went where: `rows_in = filtered + null_identity + duplicates + dropped + (rows_out − copies)`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     pub rows_in: u64,
     pub filtered: u64,
@@ -30,7 +30,7 @@ pub struct Counts {
 }
 
 /// The metrics that checks and people ask for; `None` where a role is not mapped.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
     pub same_user_rate: f64,
     pub excluded_rate: f64,

@@ -87,7 +87,8 @@ impl Witness {
                 .ok_or_else(|| Error::damaged(Place::file(&found.path), "Polars can't read it"))?;
             if p.hive {
                 for (key, value) in &found.hive {
-                    let column = polars::prelude::Column::new(key.as_str().into(), vec![value.as_str(); frame.height()]);
+                    let column =
+                        polars::prelude::Column::new(key.as_str().into(), vec![value.as_str(); frame.height()]);
                     frame.with_column(column).map_err(|e| Error::damaged(Place::file(&found.path), e))?;
                 }
             }
@@ -107,20 +108,26 @@ impl Witness {
         times: &mut Vec<i64>,
     ) -> Result<()> {
         let column = |name: &str| -> Result<Vec<Option<u128>>> {
-            let column = frame.column(name).map_err(|_| Error::pipeline("--against", format!("no column `{name}`"), "check the input"))?;
+            let column = frame
+                .column(name)
+                .map_err(|_| Error::pipeline("--against", format!("no column `{name}`"), "check the input"))?;
             Ok(digests(column.as_materialized_series()))
         };
         let truth = |sql: &Option<String>| -> Result<Vec<bool>> {
             let Some(sql) = sql else { return Ok(vec![true; frame.height()]) };
-            let bad = || Error::pipeline("--against", "a predicate can't be evaluated", "run `batchwright plan` for the reason");
+            let bad = || {
+                Error::pipeline("--against", "a predicate can't be evaluated", "run `batchwright plan` for the reason")
+            };
             let expr = polars::sql::sql_expr(sql).map_err(|_| bad())?;
             let out = frame.clone().lazy().select([expr.alias("p")]).collect().map_err(|_| bad())?;
             let out = out.column("p").map_err(|_| bad())?.as_materialized_series().clone();
             let values = out.bool().map_err(|_| bad())?;
             Ok(values.iter().map(|v| v == Some(true)).collect())
         };
-        let hidden = |name: &str| p.drop.iter().any(|d| d == name) || (!p.keep_raw && p.identity.iter().any(|i| i == name));
-        let first = |name: &str| p.request_columns.iter().any(|c| c == name) && p.layout == crate::pipeline::Layout::First;
+        let hidden =
+            |name: &str| p.drop.iter().any(|d| d == name) || (!p.keep_raw && p.identity.iter().any(|i| i == name));
+        let first =
+            |name: &str| p.request_columns.iter().any(|c| c == name) && p.layout == crate::pipeline::Layout::First;
         let names = frame.get_column_names();
         self.payload = names.iter().map(|n| n.to_string()).filter(|n| !hidden(n) && !first(n)).collect();
         let payload = payload_digests(frame, &self.payload);
@@ -148,8 +155,11 @@ impl Witness {
                 self.filtered += 1;
                 continue;
             }
-            let parts: Option<Vec<u8>> =
-                identity.iter().map(|c| c[row]).collect::<Option<Vec<u128>>>().map(|v| v.iter().flat_map(|d| d.to_le_bytes()).collect());
+            let parts: Option<Vec<u8>> = identity
+                .iter()
+                .map(|c| c[row])
+                .collect::<Option<Vec<u128>>>()
+                .map(|v| v.iter().flat_map(|d| d.to_le_bytes()).collect());
             let ordinal = self.examples.len() as u32;
             let identity = match parts {
                 Some(bytes) => xxh3_128(&bytes),
@@ -195,7 +205,8 @@ impl Witness {
     pub fn see(&mut self, batch: &BatchRows, findings: &mut Findings) {
         let get = |name: &str| batch.frame.column(name).map(ints).unwrap_or_default();
         let (users, items, copies) = (get(schema::USER), get(schema::ITEM), get(schema::COPY));
-        let anchors = batch.frame.column(schema::ANCHOR).ok().and_then(|c| c.as_materialized_series().bool().ok().cloned());
+        let anchors =
+            batch.frame.column(schema::ANCHOR).ok().and_then(|c| c.as_materialized_series().bool().ok().cloned());
         for (slot, payload) in payload_digests(&batch.frame, &self.payload).into_iter().enumerate() {
             let candidates = self.by_payload.get(&payload).map(Vec::as_slice).unwrap_or_default();
             let fits = |e: &Example| self.users.token.get(&e.identity).is_none_or(|t| *t == users[slot]);

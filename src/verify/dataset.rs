@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Place, Result};
 use crate::schema;
+use crate::stats::Baselines;
 use crate::store;
 
 /// What the manifest records.
@@ -19,6 +20,14 @@ pub struct Recorded {
     pub tables: Vec<RecordedFile>,
     pub counts: Value,
     pub stats: Value,
+    #[serde(default)]
+    pub baselines: Baselines,
+    #[serde(default)]
+    pub run_id: String,
+    #[serde(default)]
+    pub tool: String,
+    #[serde(default)]
+    pub inputs: Vec<Value>,
 }
 
 /// A file of the dataset.
@@ -58,7 +67,8 @@ impl Dataset {
         if recorded.format != schema::FORMAT {
             return Err(bad(format!("its format is `{}`, this build reads {}", recorded.format, schema::FORMAT)));
         }
-        let number = |at: &str| recorded.pipeline.pointer(at).and_then(Value::as_u64).filter(|n| *n > 0 && *n < 1 << 31);
+        let number =
+            |at: &str| recorded.pipeline.pointer(at).and_then(Value::as_u64).filter(|n| *n > 0 && *n < 1 << 31);
         let batch_size = number("/compose/batch_size").ok_or_else(|| bad("it names no batch size".into()))?;
         let ranks = number("/output/ranks").ok_or_else(|| bad("it names no number of ranks".into()))?;
         if batch_size % ranks != 0 {

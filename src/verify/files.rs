@@ -24,7 +24,9 @@ pub fn check(dataset: &Dataset, findings: &mut Findings) -> Vec<Readable> {
         .map(|file| match store::digest_file(&dataset.root.join(&file.path)) {
             Err(e) => Some(e.to_string()),
             Ok((bytes, _)) if bytes != file.bytes => Some(format!("it has {bytes} bytes, not {}", file.bytes)),
-            Ok((_, digest)) if digest != file.xxh3_128 => Some("its bytes are not those that were written (digest)".into()),
+            Ok((_, digest)) if digest != file.xxh3_128 => {
+                Some("its bytes are not those that were written (digest)".into())
+            }
             Ok(_) => None,
         })
         .collect();
@@ -109,7 +111,7 @@ pub fn open_all(dataset: &Dataset, findings: &mut Findings) -> Vec<Readable> {
                 check_schema(dataset, &shard.path, footer.schema(), findings);
                 first = Some((k, Arc::clone(footer.schema())));
             }
-            Some((other, schema)) if schema != footer.schema() => {
+            Some((other, schema)) if schema.fields() != footer.schema().fields() => {
                 let other = &dataset.recorded.shards[*other].path;
                 findings.add(Finding::of(&shard.path, format!("its schema is not that of {other}")));
                 continue;
@@ -159,7 +161,9 @@ fn check_schema(dataset: &Dataset, path: &str, schema: &arrow::datatypes::Schema
         let wanted = column.field(dataset.batch_size);
         match schema.field_with_name(column.name()) {
             Err(_) if present => findings.add(Finding::of(path, "the column is missing").column(column.name())),
-            Ok(_) if !present => findings.add(Finding::of(path, "the column should not be there").column(column.name())),
+            Ok(_) if !present => {
+                findings.add(Finding::of(path, "the column should not be there").column(column.name()))
+            }
             Ok(found) if found.data_type() != wanted.data_type() || found.is_nullable() => {
                 let problem = format!("it is {}, not {} without nulls", found.data_type(), wanted.data_type());
                 findings.add(Finding::of(path, problem).column(column.name()));

@@ -82,8 +82,9 @@ pub fn check(
         let name = if negatives.is_some() { schema::NEGATIVES } else { schema::EXCLUDED };
         compare(batch, findings, slot, name, &open, &stored, width, exact);
         let offered: u32 = stored.iter().map(|b| b.count_ones()).sum();
-        stats.offered_exclusions += words_of(&stored, words).zip(&shut).map(|(s, x)| u64::from((s & x).count_ones())).sum::<u64>()
-            - u64::from(stored.get(slot / 8).is_some_and(|b| b >> (slot % 8) & 1 == 1));
+        stats.offered_exclusions +=
+            words_of(&stored, words).zip(&shut).map(|(s, x)| u64::from((s & x).count_ones())).sum::<u64>()
+                - u64::from(stored.get(slot / 8).is_some_and(|b| b >> (slot % 8) & 1 == 1));
         if valid.get(slot) != Some(&i64::from(offered)) {
             let problem = format!("it is {}, and the mask has {offered}", valid.get(slot).copied().unwrap_or(-1));
             findings.add_of_kind("counts of negatives", batch.finding(Some(slot), schema::VALID_NEGATIVES, problem));
@@ -161,7 +162,13 @@ fn from_slots(
     bytes
 }
 
-fn resolve<'a>(dataset: &Dataset, batch: &BatchRows, view: &View, witness: Option<&'a Witness>, rule: &str) -> Rule<'a> {
+fn resolve<'a>(
+    dataset: &Dataset,
+    batch: &BatchRows,
+    view: &View,
+    witness: Option<&'a Witness>,
+    rule: &str,
+) -> Rule<'a> {
     if rule == "known_positive" {
         return witness.map_or(Rule::Unknown, |w| Rule::Known(w.known()));
     }
@@ -176,7 +183,10 @@ fn resolve<'a>(dataset: &Dataset, batch: &BatchRows, view: &View, witness: Optio
                 let digest = |l: &Option<String>| Some(xxhash_rust::xxh3::xxh3_128(format!("{l:?}").as_bytes()));
                 view.label.iter().map(digest).collect()
             }
-            column if dataset.list("requests.columns").iter().any(|c| c == column) && dataset.setting("requests.layout") == "first" => {
+            column
+                if dataset.list("requests.columns").iter().any(|c| c == column)
+                    && dataset.setting("requests.layout") == "first" =>
+            {
                 return Rule::Unknown;
             }
             column => match batch.frame.column(column) {

@@ -9,12 +9,14 @@ mod dataset;
 mod digest;
 mod files;
 mod finding;
+mod look;
 mod masks;
 mod rows;
 mod totals;
 
 pub use dataset::{Dataset, Recorded, RecordedFile};
 pub use finding::{Finding, Findings};
+pub use look::{Look, look, rows_by_user, stats_column};
 
 use std::path::Path;
 

@@ -60,7 +60,9 @@ pub fn each_batch(
                     Ok(frame) => cut(&frame).into_iter().for_each(|(number, rows)| {
                         slices.entry(number).or_default().push((shard.shard, rows));
                     }),
-                    Err(problem) => findings.add(Finding { row_group: Some(group), ..Finding::of(&recorded.path, problem) }),
+                    Err(problem) => {
+                        findings.add(Finding { row_group: Some(group), ..Finding::of(&recorded.path, problem) })
+                    }
                 }
             }
             for (number, slices) in slices {
@@ -72,7 +74,11 @@ pub fn each_batch(
                     let place = (recorded.rank * dataset.slice(), recorded.path.clone(), group);
                     if rows.height() != dataset.slice() && (number != last || dataset.ranks > 1) {
                         let problem = format!("{} rows in a row, not {}", rows.height(), dataset.slice());
-                        let finding = Finding { batch: Some(number), row_group: Some(group), ..Finding::of(&recorded.path, problem) };
+                        let finding = Finding {
+                            batch: Some(number),
+                            row_group: Some(group),
+                            ..Finding::of(&recorded.path, problem)
+                        };
                         findings.add_of_kind("batches torn", finding.column(schema::BATCH));
                     }
                     ranks.push(recorded.rank);

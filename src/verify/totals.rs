@@ -6,12 +6,12 @@ use polars::prelude::{DataFrame, ParquetReader, SerReader};
 use serde_json::Value;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
+use super::Recomputed;
 use super::batch::View;
 use super::dataset::Dataset;
 use super::digest::digests;
 use super::finding::{Finding, Findings};
 use super::rows::{BatchRows, ints};
-use super::Recomputed;
 use crate::schema;
 use crate::stats::{BatchStats, Counts, Metrics, co_user_ratio};
 use crate::store;
@@ -94,7 +94,14 @@ impl Totals {
         self.rows
     }
 
-    pub fn add(&mut self, dataset: &Dataset, batch: &BatchRows, view: View, stats: BatchStats, findings: &mut Findings) {
+    pub fn add(
+        &mut self,
+        dataset: &Dataset,
+        batch: &BatchRows,
+        view: View,
+        stats: BatchStats,
+        findings: &mut Findings,
+    ) {
         self.rows += view.rows as u64;
         let mut here: HashMap<u32, u64> = HashMap::new();
         for (slot, user) in view.user.iter().enumerate() {
@@ -167,7 +174,10 @@ impl Totals {
             let seen = self.examples.entry(key).or_default();
             seen.resize(seen.len().max(ordinal + 1), 0);
             if ordinal > 0 && seen[ordinal] >= seen[ordinal - 1] {
-                let problem = format!("copy {ordinal} comes without its {}", if ordinal == 1 { "original" } else { "earlier copies" });
+                let problem = format!(
+                    "copy {ordinal} comes without its {}",
+                    if ordinal == 1 { "original" } else { "earlier copies" }
+                );
                 findings.add_of_kind("copies", batch.finding(Some(slot), schema::COPY, problem));
             }
             seen[ordinal] += 1;
@@ -193,7 +203,11 @@ impl Totals {
         };
         let seed = dataset.value("compose.seed").as_u64().unwrap_or(0);
         let met = co_user_ratio(&self.reading, &self.tokens, |at| self.copies[at], dataset.batch_size, seed);
-        Recomputed { metrics: Metrics::new(&self.stats, &counts, dataset.batch_size, met), counts, stats: self.stats.clone() }
+        Recomputed {
+            metrics: Metrics::new(&self.stats, &counts, dataset.batch_size, met),
+            counts,
+            stats: self.stats.clone(),
+        }
     }
 
     /// Compares with what is recorded; gives the notes.
@@ -201,13 +215,18 @@ impl Totals {
         let mut notes = Vec::new();
         self.compare_stats(dataset, findings);
         if let Some(share) = self.sample {
-            notes.push(format!("{} batches ({:.0} %) were checked row by row; sums need all of them", self.batches(), share * 100.0));
+            notes.push(format!(
+                "{} batches ({:.0} %) were checked row by row; sums need all of them",
+                self.batches(),
+                share * 100.0
+            ));
             return notes;
         }
         let recomputed = self.recomputed(dataset);
         balance(dataset, &recomputed.counts, findings);
         self.compare_metrics(dataset, &recomputed, findings);
         self.check_caps(dataset, findings);
+        check_mixing(dataset, &recomputed, findings);
         let whole = dataset.value("compose.window").is_null();
         if dataset.role("item").is_some() {
             if whole && dataset.count("dropped") == 0 {
@@ -265,7 +284,8 @@ impl Totals {
                 let expected = if low { time.0 } else { time.1 };
                 if recorded.get(stats.batch as usize).is_some_and(|found| *found != expected) {
                     let finding = Finding::of(schema::STATS, "it is not what the shards give");
-                    findings.add_of_kind("statistics", Finding { batch: Some(stats.batch.into()), ..finding.column(name) });
+                    findings
+                        .add_of_kind("statistics", Finding { batch: Some(stats.batch.into()), ..finding.column(name) });
                 }
             }
         }
@@ -288,7 +308,10 @@ impl Totals {
             let known = recorded.get(&name).copied().flatten();
             if known.is_none_or(|k| (k - value).abs() > 1e-9 * value.abs().max(1.0)) {
                 let known = known.map_or("missing".into(), |k| k.to_string());
-                findings.add(Finding::of(schema::MANIFEST, format!("stats.{name} is {known}, and the shards give {value}")));
+                findings.add(Finding::of(
+                    schema::MANIFEST,
+                    format!("stats.{name} is {known}, and the shards give {value}"),
+                ));
             }
         }
     }
@@ -302,7 +325,10 @@ impl Totals {
         }
         for (token, (rows, most)) in self.tokens.iter().zip(&self.per_user) {
             if *most > rows.div_ceil(full) {
-                let problem = format!("identity {token} has {most} rows in one batch; of {rows} in {full} batches it may have {}", rows.div_ceil(full));
+                let problem = format!(
+                    "identity {token} has {most} rows in one batch; of {rows} in {full} batches it may have {}",
+                    rows.div_ceil(full)
+                );
                 findings.add_of_kind("caps", Finding::of(schema::BATCHES, problem).column(schema::USER));
             }
         }
@@ -334,10 +360,25 @@ impl Totals {
             let found = table.get(token).copied();
             let fits = |found: i64, seen: u64| if exact { found == seen as i64 } else { found >= seen as i64 };
             if found.is_none_or(|(rows, positives)| !fits(rows, seen.originals) || !fits(positives, seen.positives)) {
-                let problem = format!("item {token}: (rows, positives) are {found:?}, and the shards give {:?}", (seen.originals, seen.positives));
+                let problem = format!(
+                    "item {token}: (rows, positives) are {found:?}, and the shards give {:?}",
+                    (seen.originals, seen.positives)
+                );
                 findings.add_of_kind("items", Finding::of(schema::ITEMS, problem).column("rows"));
             }
         }
+    }
+}
+
+/// Identities of user_spread should meet about as many others as in a random order; a stride lets the same ones meet again.
+const MIXING: f64 = 0.6;
+
+fn check_mixing(dataset: &Dataset, recomputed: &Recomputed, findings: &mut Findings) {
+    let whole = dataset.setting("compose.mode") == "user_spread" && dataset.value("compose.window").is_null();
+    if let Some(ratio) = recomputed.metrics.co_user_ratio.filter(|ratio| whole && *ratio < MIXING) {
+        let problem =
+            format!("identities meet {ratio:.2} times as many others as in a random order: they are not mixed");
+        findings.add(Finding::of(schema::BATCHES, problem).column(schema::USER));
     }
 }
 
@@ -354,7 +395,8 @@ fn balance(dataset: &Dataset, seen: &Counts, findings: &mut Findings) {
     let count = |name: &str| dataset.count(name);
     let out = count("filtered") + count("null_identity") + count("duplicates") + count("dropped");
     if count("rows_in") + count("copies") != out + count("rows_out") {
-        let problem = "counts do not balance: rows_in = filtered + null_identity + duplicates + dropped + (rows_out − copies)";
+        let problem =
+            "counts do not balance: rows_in = filtered + null_identity + duplicates + dropped + (rows_out − copies)";
         findings.add(Finding::of(schema::MANIFEST, problem));
     }
     let in_payload = |role: &str| dataset.role(role).is_some();

@@ -12,6 +12,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("payload", &["error"]),
     ("dataset", &["error", "identity", "pipeline", "schema", "stats", "store"]),
     ("stats", &["classes", "compose::plan", "keys", "pipeline"]),
+    ("verify", &["error", "pipeline", "schema", "source", "stats", "store"]),
+    ("check", &["error", "pipeline", "store"]),
+    ("report", &["check::escape_xml", "error", "schema", "stats", "verify"]),
     ("store", &["error"]),
     ("pipeline", &["error", "schema", "store"]),
 ];
@@ -23,6 +26,8 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("dedup.rs", &["arrow::", "parquet::", "polars::", "std::fs", "std::time"]),
     ("negatives", &["parquet::", "polars::", "std::fs", "std::time"]),
     ("payload", &["parquet::", "polars::", "std::fs"]),
+    ("check", &["arrow::", "parquet::", "polars::"]),
+    ("report", &["arrow::", "parquet::", "polars::"]),
 ];
 
 fn sources(name: &str) -> Vec<(String, String)> {
@@ -61,7 +66,20 @@ fn modules_do_not_know_foreign_crates() {
 #[test]
 fn generated_names_are_spelled_in_one_place() {
     let spelled = |text: &str| text.lines().any(|l| l.contains("\"bw_") && !l.trim_start().starts_with("//"));
-    for module in ["source", "identity", "compose", "negatives", "payload", "dataset", "stats", "run", "cli"] {
+    for module in [
+        "source",
+        "identity",
+        "compose",
+        "negatives",
+        "payload",
+        "dataset",
+        "stats",
+        "run",
+        "cli",
+        "verify",
+        "check",
+        "report",
+    ] {
         for (file, text) in sources(module) {
             assert!(!spelled(&text), "{file} spells a generated column's name");
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Int32Type};
 
@@ -41,7 +41,14 @@ struct Names<'a> {
 }
 
 /// Checks the rules `same:identity` and `known_positive` together; `positive` says which raw rows are positives.
-fn assert_cells(project: &Project, input: &RecordBatch, names: &Names, positive: impl Fn(usize) -> bool, ranks: usize, slots: bool) {
+fn assert_cells(
+    project: &Project,
+    input: &RecordBatch,
+    names: &Names,
+    positive: impl Fn(usize) -> bool,
+    ranks: usize,
+    slots: bool,
+) {
     let (users, items) = (texts(input, names.identity), texts(input, names.item));
     let mut known: HashMap<&str, HashSet<&str>> = HashMap::new();
     for row in (0..input.num_rows()).filter(|r| positive(*r)) {
@@ -83,14 +90,19 @@ fn assert_cells(project: &Project, input: &RecordBatch, names: &Names, positive:
     assert!(cells > 0);
 }
 
-const RULES: &str = "mask.rules = [\"same:identity\", \"known_positive\"]\nidentity.keep_raw = true\noutput.path = \"out\"\n";
+const RULES: &str =
+    "mask.rules = [\"same:identity\", \"known_positive\"]\nidentity.keep_raw = true\noutput.path = \"out\"\n";
 
 fn all_ways(pipeline: &str, modes: &[&str], check: impl Fn(&Project, usize, bool)) {
     for mode in modes {
         for (ranks, encoding) in [(1, "bitmap"), (4, "slots"), (2, "bitmap"), (1, "slots")] {
             let project = Project::new(&format!("{RULES}{pipeline}"));
             let set = |k: &str, v: &str| format!("{k}={v}");
-            let mut sets = vec![set("compose.mode", mode), set("mask.encoding", encoding), set("output.ranks", &ranks.to_string())];
+            let mut sets = vec![
+                set("compose.mode", mode),
+                set("mask.encoding", encoding),
+                set("output.ranks", &ranks.to_string()),
+            ];
             if ranks > 1 {
                 sets.push(set("compose.remainder", "pad"));
             }
@@ -160,7 +172,14 @@ fn tables_full_of_nulls_agree_with_sets() {
     all_ways(pipeline, &["user_spread", "request_packed", "identity_grouped"], |project, ranks, slots| {
         if project.path("out").exists() {
             let names = Names { identity: "who", item: "item", row: Some("row") };
-            assert_cells(project, &input, &names, |row| matches!(labels[row].as_deref(), Some("a" | "b")), ranks, slots);
+            assert_cells(
+                project,
+                &input,
+                &names,
+                |row| matches!(labels[row].as_deref(), Some("a" | "b")),
+                ranks,
+                slots,
+            );
         } else {
             write_parquet(&project.path("in.parquet"), std::slice::from_ref(&input));
         }

@@ -8,6 +8,8 @@ mod support;
 mod architecture;
 // Bad input: one line, exit 2, nothing at the output.
 mod bad_input;
+// check, inspect and report.
+mod check;
 // The command line and the pipeline file.
 mod cli;
 // The same input gives the same bytes.
@@ -30,5 +32,7 @@ mod payload;
 mod readers;
 // The figures that are claimed of real data.
 mod real_data;
+// verify: nothing on a correct dataset, the expected findings on each kind of damage.
+mod verify;
 // user_spread: caps, fewest pairs, mixing, windows, remainders.
 mod spread;

@@ -1,0 +1,40 @@
+//! `batchwright verify`.
+
+use std::process::ExitCode;
+
+use super::args::{Format, VerifyArgs};
+use super::{Outcome, print, print_json};
+use crate::error::Error;
+use crate::{pipeline, verify};
+
+pub fn verify(args: &VerifyArgs) -> Outcome {
+    let against = args.against.as_ref().map(|path| pipeline::load(path, &args.sets()?)).transpose()?;
+    let sample = args.sample.as_ref().map(|text| share(text)).transpose()?;
+    let verdict = verify::verify(&args.dataset, against.as_ref(), sample)?;
+    match args.format {
+        Format::Json => print_json(&verdict),
+        Format::Text => {
+            let mut lines: Vec<String> = verdict.findings.iter().map(ToString::to_string).collect();
+            lines.extend(verdict.notes.iter().map(|n| format!("note: {n}")));
+            let batches = super::table::grouped(verdict.batches as u64);
+            let rows = super::table::grouped(verdict.rows);
+            lines.push(match verdict.findings.len() {
+                0 => format!("{}: {batches} batches, {rows} rows: correct", args.dataset.display()),
+                1 => format!("{}: {batches} batches, {rows} rows: 1 finding", args.dataset.display()),
+                n => format!("{}: {batches} batches, {rows} rows: {n} findings", args.dataset.display()),
+            });
+            print(&lines.join("\n"));
+        }
+    }
+    Ok(ExitCode::from(u8::from(!verdict.findings.is_empty())))
+}
+
+/// "5%" or "0.05".
+fn share(text: &str) -> Result<f64, Error> {
+    let (number, unit) = match text.strip_suffix('%') {
+        Some(percent) => (percent, 100.0),
+        None => (text, 1.0),
+    };
+    let share = number.trim().parse::<f64>().map(|n| n / unit).ok().filter(|s| *s > 0.0 && *s <= 1.0);
+    share.ok_or_else(|| Error::pipeline(format!("--sample {text}"), "it is no share", "write it as 5% or 0.05"))
+}
