@@ -8,10 +8,11 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::dataset::Dataset;
 use super::digest::digests;
+use super::files;
 use super::finding::{Finding, Findings};
 use super::rows::{BatchRows, ints};
 use crate::error::{Error, Place, Result};
-use crate::pipeline::{Field, Keep, Nulls, Pipeline};
+use crate::pipeline::{Field, Keep, Layout, Nulls, Pipeline};
 use crate::schema;
 use crate::source::{discover, unless_panic};
 use crate::store;
@@ -56,7 +57,7 @@ impl OneToOne {
 
 impl Witness {
     /// Reads the pipeline's input, whole.
-    pub fn new(p: &Pipeline, dataset: &Dataset) -> Result<Self> {
+    pub fn new(p: &Pipeline, dataset: &Dataset, findings: &mut Findings) -> Result<Self> {
         let differs = dataset.recorded.pipeline != p.record();
         if differs {
             return Err(Error::pipeline(
@@ -79,7 +80,17 @@ impl Witness {
         };
         let mut keys: BTreeMap<Vec<u128>, u32> = BTreeMap::new();
         let mut times: Vec<i64> = Vec::new();
-        for found in discover(&p.shards)? {
+        let inputs = discover(&p.shards)?;
+        if let Some((found, schema)) = inputs.first().and_then(|f| Some((f, files::schema_of(&f.path)?))) {
+            let mut folders: Vec<String> = Vec::new();
+            for (key, _) in found.hive.iter().filter(|_| p.hive) {
+                if !folders.contains(key) {
+                    folders.push(key.clone());
+                }
+            }
+            files::check_payload(dataset, &schema, |n| hidden(p, n), |n| first_only(p, n), &folders, findings);
+        }
+        for found in inputs {
             let file = store::open(&found.path)?;
             let frame = unless_panic(|| ParquetReader::new(file).finish());
             let mut frame = frame
@@ -124,12 +135,8 @@ impl Witness {
             let values = out.bool().map_err(|_| bad())?;
             Ok(values.iter().map(|v| v == Some(true)).collect())
         };
-        let hidden =
-            |name: &str| p.drop.iter().any(|d| d == name) || (!p.keep_raw && p.identity.iter().any(|i| i == name));
-        let first =
-            |name: &str| p.request_columns.iter().any(|c| c == name) && p.layout == crate::pipeline::Layout::First;
         let names = frame.get_column_names();
-        self.payload = names.iter().map(|n| n.to_string()).filter(|n| !hidden(n) && !first(n)).collect();
+        self.payload = names.iter().map(|n| n.to_string()).filter(|n| !hidden(p, n) && !first_only(p, n)).collect();
         let payload = payload_digests(frame, &self.payload);
         let identity: Vec<Vec<Option<u128>>> = p.identity.iter().map(|c| column(c)).collect::<Result<_>>()?;
         let item = p.item.as_ref().map(|c| column(c)).transpose()?;
@@ -280,6 +287,16 @@ impl Witness {
             }
         }
     }
+}
+
+/// Whether a column of the input is not in the payload.
+fn hidden(p: &Pipeline, name: &str) -> bool {
+    p.drop.iter().any(|d| d == name) || (!p.keep_raw && p.identity.iter().any(|i| i == name))
+}
+
+/// Whether a column stands only on the first row of each request.
+fn first_only(p: &Pipeline, name: &str) -> bool {
+    p.request_columns.iter().any(|c| c == name) && p.layout == Layout::First
 }
 
 /// A digest of each row's values in the given columns.

@@ -124,6 +124,52 @@ pub fn open_all(dataset: &Dataset, findings: &mut Findings) -> Vec<Readable> {
     out
 }
 
+/// The Arrow schema that a file's footer holds; Polars widens some types, so types are compared here.
+pub fn schema_of(path: &std::path::Path) -> Option<Arc<arrow::datatypes::Schema>> {
+    let file = store::open(path).ok()?;
+    let footer = crate::source::unless_panic(|| ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).ok())??;
+    Some(Arc::clone(footer.schema()))
+}
+
+/// Payload columns must be the input's, in its order, with its types, nullability and metadata; `first`: the columns that
+/// layout "first" makes nullable. `hidden` columns are not carried, and `folders` become string columns.
+pub fn check_payload(
+    dataset: &Dataset,
+    input: &arrow::datatypes::Schema,
+    hidden: impl Fn(&str) -> bool,
+    first: impl Fn(&str) -> bool,
+    folders: &[String],
+    findings: &mut Findings,
+) {
+    use arrow::datatypes::{DataType, Field};
+    let mut wanted: Vec<Field> = input.fields().iter().map(|f| f.as_ref().clone()).collect();
+    wanted.extend(folders.iter().map(|name| Field::new(name, DataType::Utf8, true)));
+    wanted.retain(|f| !hidden(f.name()));
+    for field in wanted.iter_mut().filter(|f| first(f.name())) {
+        field.set_nullable(true);
+    }
+    for shard in dataset.recorded.shards.iter().take(1) {
+        let Some(schema) = schema_of(&dataset.root.join(&shard.path)) else { return };
+        let found: Vec<&Field> =
+            schema.fields().iter().map(|f| f.as_ref()).filter(|f| !f.name().starts_with(schema::RESERVED)).collect();
+        let names = |fields: &mut dyn Iterator<Item = &str>| fields.collect::<Vec<_>>().join(", ");
+        let (have, want) =
+            (names(&mut found.iter().map(|f| f.name().as_str())), names(&mut wanted.iter().map(|f| f.name().as_str())));
+        if have != want {
+            findings.add(Finding::of(&shard.path, format!("its payload columns are {have}; the input gives {want}")));
+            continue;
+        }
+        for (found, wanted) in found.into_iter().zip(&wanted).filter(|(f, w)| *f != *w) {
+            let what = |f: &Field| format!("{}{}", f.data_type(), if f.is_nullable() { "" } else { " without nulls" });
+            let problem = match what(found) == what(wanted) {
+                true => "its field metadata is not the input's".into(),
+                false => format!("it is {}, and the input has {}", what(found), what(wanted)),
+            };
+            findings.add(Finding::of(&shard.path, problem).column(found.name()));
+        }
+    }
+}
+
 /// Generated columns must be there, with their types, behind the payload.
 fn check_schema(dataset: &Dataset, path: &str, schema: &arrow::datatypes::Schema, findings: &mut Findings) {
     let has = |role: &str| dataset.role(role).is_some();

@@ -49,15 +49,17 @@ pub fn verify(root: &Path, against: Option<&Pipeline>, sample: Option<f64>) -> R
     let dataset = Dataset::open(root)?;
     let mut findings = Findings::default();
     let readable = files::check(&dataset, &mut findings);
-    let mut totals = totals::Totals::new(&dataset, sample);
-    let mut witness = against.map(|p| against::Witness::new(p, &dataset)).transpose()?;
+    let mut totals = totals::Totals::new(sample);
+    let mut witness = against.map(|p| against::Witness::new(p, &dataset, &mut findings)).transpose()?;
     if let Some(witness) = &mut witness {
         // Known positives are known by token once every row was seen: the masks are compared in a second reading.
-        rows::each_batch(&dataset, &readable, &mut Findings::default(), |batch, _| witness.learn(&batch));
+        let all = rows::Wanted::all();
+        rows::each_batch(&dataset, &readable, &all, &mut Findings::default(), |batch, _| witness.learn(&batch));
         witness.settle();
     }
-    rows::each_batch(&dataset, &readable, &mut findings, |batch, findings| {
-        if totals.wants(batch.number) {
+    let wanted = if witness.is_some() { rows::Wanted::all() } else { rows::Wanted::keys(&dataset, sample) };
+    rows::each_batch(&dataset, &readable, &wanted, &mut findings, |batch, findings| {
+        if rows::in_sample(sample, batch.number) {
             batch::check(&dataset, &batch, witness.as_ref(), findings, &mut totals);
         }
         if let Some(witness) = &mut witness {
@@ -78,9 +80,10 @@ pub fn recompute(root: &Path) -> Result<(Recomputed, Vec<Finding>)> {
     let dataset = Dataset::open(root)?;
     let mut findings = Findings::default();
     let readable = files::open_all(&dataset, &mut findings);
-    let mut totals = totals::Totals::new(&dataset, None);
+    let mut totals = totals::Totals::new(None);
     let mut quiet = Findings::default();
-    rows::each_batch(&dataset, &readable, &mut findings, |batch, _| {
+    let wanted = rows::Wanted::keys(&dataset, None);
+    rows::each_batch(&dataset, &readable, &wanted, &mut findings, |batch, _| {
         batch::check(&dataset, &batch, None, &mut quiet, &mut totals);
     });
     Ok((totals.recomputed(&dataset), findings.finish()))

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use polars::prelude::{Column, DataFrame, ParallelStrategy, ParquetReader, SerReader};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::dataset::Dataset;
 use super::files::Readable;
@@ -36,10 +37,51 @@ impl BatchRows {
     }
 }
 
+/// What of a dataset is read.
+pub struct Wanted {
+    /// `None`: all columns.
+    columns: Option<Vec<String>>,
+    sample: Option<f64>,
+}
+
+impl Wanted {
+    /// All rows, with all columns.
+    pub fn all() -> Self {
+        Wanted { columns: None, sample: None }
+    }
+
+    /// The batches in the sample, with the columns that generated ones are recomputed from: all of them where copies have to
+    /// be told by their payload.
+    pub fn keys(dataset: &Dataset, sample: Option<f64>) -> Self {
+        let mut columns: Vec<String> =
+            ["label", "request", "time"].iter().filter_map(|r| dataset.role(r)).map(str::to_owned).collect();
+        for rule in dataset.list("mask.rules") {
+            columns.extend(rule.trim_start_matches("same:").split('+').map(str::to_owned));
+        }
+        if dataset.setting("requests.layout") == "first" {
+            columns.extend(dataset.list("requests.columns"));
+        }
+        Wanted { columns: (dataset.count("copies") == 0).then_some(columns), sample }
+    }
+
+    fn of(&self, path: &std::path::Path) -> Option<Vec<String>> {
+        let columns = self.columns.as_ref()?;
+        let schema = super::files::schema_of(path)?;
+        let names = schema.fields().iter().map(|f| f.name().clone());
+        Some(names.filter(|n| n.starts_with(schema::RESERVED) || columns.contains(n)).collect())
+    }
+}
+
+/// Whether a batch is in the sample; the same ones each time.
+pub fn in_sample(sample: Option<f64>, batch: i64) -> bool {
+    sample.is_none_or(|share| (xxh3_64(&batch.to_le_bytes()) >> 11) as f64 / ((1u64 << 53) as f64) < share)
+}
+
 /// Calls `see` with each batch, in order. Batches that ranks do not share, or whose slices have a wrong length, are findings.
 pub fn each_batch(
     dataset: &Dataset,
     readable: &[Readable],
+    wanted: &Wanted,
     findings: &mut Findings,
     mut see: impl FnMut(BatchRows, &mut Findings),
 ) {
@@ -52,11 +94,14 @@ pub fn each_batch(
     for shards in parts.values() {
         let groups = shards.iter().map(|s| s.row_groups.len()).max().unwrap_or(0);
         for group in 0..groups {
+            if !touched(dataset, shards, group, wanted.sample) {
+                continue;
+            }
             let mut slices: BTreeMap<i64, Vec<(usize, DataFrame)>> = BTreeMap::new();
             for shard in shards.iter().filter(|s| s.row_groups.len() > group) {
                 let recorded = &dataset.recorded.shards[shard.shard];
                 let start: usize = shard.row_groups[..group].iter().sum();
-                match read(dataset, &recorded.path, start, shard.row_groups[group]) {
+                match read(dataset, &recorded.path, start, shard.row_groups[group], wanted) {
                     Ok(frame) => cut(&frame).into_iter().for_each(|(number, rows)| {
                         slices.entry(number).or_default().push((shard.shard, rows));
                     }),
@@ -89,7 +134,7 @@ pub fn each_batch(
                     };
                 }
                 let file = places.first().map(|p| p.1.clone()).unwrap_or_default();
-                if number != expected {
+                if number != expected && wanted.sample.is_none() {
                     let problem = format!("batch {number} comes where batch {expected} should");
                     findings.add_of_kind("order of batches", Finding::of(&file, problem).column(schema::BATCH));
                 }
@@ -106,11 +151,23 @@ pub fn each_batch(
     }
 }
 
-fn read(dataset: &Dataset, path: &str, start: usize, rows: usize) -> Result<DataFrame, String> {
+/// Whether a row group holds a batch of the sample.
+fn touched(dataset: &Dataset, shards: &[&Readable], group: usize, sample: Option<f64>) -> bool {
+    shards.iter().filter(|s| s.row_groups.len() > group).any(|shard| {
+        let start: usize = shard.row_groups[..group].iter().sum();
+        let first = dataset.recorded.shards[shard.shard].first_batch + start / dataset.slice();
+        let last = first + shard.row_groups[group].div_ceil(dataset.slice());
+        (first..last).any(|batch| in_sample(sample, batch as i64))
+    })
+}
+
+fn read(dataset: &Dataset, path: &str, start: usize, rows: usize, wanted: &Wanted) -> Result<DataFrame, String> {
+    let columns = wanted.of(&dataset.root.join(path));
     let file = store::open(&dataset.root.join(path)).map_err(|e| e.to_string())?;
     let read = || {
         ParquetReader::new(file)
             .with_slice(Some((start, rows)))
+            .with_columns(columns)
             .read_parallel(ParallelStrategy::Columns)
             .set_rechunk(true)
             .finish()

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use polars::prelude::{DataFrame, ParquetReader, SerReader};
 use serde_json::Value;
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::Recomputed;
 use super::batch::View;
@@ -62,7 +62,7 @@ pub fn example_keys(dataset: &Dataset, batch: &BatchRows) -> Vec<u128> {
 }
 
 impl Totals {
-    pub fn new(_: &Dataset, sample: Option<f64>) -> Self {
+    pub fn new(sample: Option<f64>) -> Self {
         Totals {
             sample,
             stats: Vec::new(),
@@ -79,11 +79,6 @@ impl Totals {
             ended_requests: HashSet::new(),
             examples: HashMap::new(),
         }
-    }
-
-    /// Whether a batch is in the sample; the same ones each time.
-    pub fn wants(&self, batch: i64) -> bool {
-        self.sample.is_none_or(|share| (xxh3_64(&batch.to_le_bytes()) >> 11) as f64 / ((1u64 << 53) as f64) < share)
     }
 
     pub fn batches(&self) -> usize {

@@ -6,8 +6,8 @@ use std::process::Command;
 use std::sync::Arc;
 
 use arrow::array::*;
-use arrow::compute::{concat_batches, take_record_batch};
-use arrow::datatypes::{Int32Type, Int64Type};
+use arrow::compute::{cast, concat_batches, take_record_batch};
+use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::properties::WriterProperties;
@@ -176,6 +176,26 @@ fn a_flipped_payload_value_has_no_example() {
     let slots: Vec<&Value> = found.iter().filter(|f| f["file"] == PART).map(|f| &f["slot"]).collect();
     assert!(slots.contains(&&7.into()), "{found:#?}");
     assert!(found.iter().any(|f| f["problem"].as_str().unwrap().contains("no example of the input")));
+}
+
+#[test]
+fn a_changed_type_or_field_metadata_is_found() {
+    let change = |p: &Project, change: &dyn Fn(Field) -> Field| {
+        for k in (0..9).filter(|k| shard(p, *k).exists()) {
+            edit(p, &shard(p, k), |rows| {
+                let fields: Vec<Field> = rows.schema().fields().iter().map(|f| change(f.as_ref().clone())).collect();
+                let schema = Arc::new(Schema::new(fields));
+                let columns = rows.columns().iter().zip(schema.fields()).map(|(c, f)| cast(c, f.data_type()).unwrap());
+                RecordBatch::try_new(Arc::clone(&schema), columns.collect()).unwrap()
+            });
+        }
+    };
+    let is = |f: &Field| f.name() == "item_id";
+    let found = damaged(&[], |p| change(p, &|f| if is(&f) { f.with_data_type(DataType::Int32) } else { f }));
+    assert!(found.iter().any(|f| f["problem"] == "it is Int32, and the input has Int64"), "{found:#?}");
+    let note = || HashMap::from([("note".to_owned(), "ours".to_owned())]);
+    let found = damaged(&[], |p| change(p, &|f| if is(&f) { f.with_metadata(note()) } else { f }));
+    assert_places(&found, &[(PART, "item_id")]);
 }
 
 #[test]
