@@ -123,6 +123,9 @@ pub struct PipelineArgs {
     /// Memory for the whole process, such as 8GiB [default: half of what is free].
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<ByteSize>,
+    /// Where scratch files go, if the payload does not fit the memory [default: beside the output].
+    #[arg(long, value_name = "DIR")]
+    pub spill_dir: Option<PathBuf>,
     /// Replace an existing dataset, by one atomic exchange.
     #[arg(long)]
     pub overwrite: bool,
@@ -157,7 +160,11 @@ impl PipelineArgs {
         if let Some(seed) = self.seed {
             sets.push(("compose.seed".into(), seed.to_string()));
         }
-        let settings = Settings { overwrite: self.overwrite, memory: self.memory.map(|m| m.as_u64()) };
+        let settings = Settings {
+            overwrite: self.overwrite,
+            memory: self.memory.map(|m| m.as_u64()),
+            spill_dir: self.spill_dir.clone(),
+        };
         Ok((pipeline::load(&self.pipeline, &sets)?, settings))
     }
 }

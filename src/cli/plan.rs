@@ -8,13 +8,13 @@ use crate::progress::Progress;
 use crate::run;
 
 pub fn plan(args: &PipelineArgs) -> Outcome {
-    let (pipeline, _) = args.load()?;
+    let (pipeline, settings) = args.load()?;
     let progress = Progress::new();
     let prepared = run::prepare(&pipeline, &progress)?;
     let figures = run::figures(&pipeline, &prepared)?;
     let baselines = run::baselines(&pipeline, &prepared);
     let advice = run::advice(&pipeline, &prepared);
-    let memory = run::memory(&pipeline, &prepared);
+    let memory = run::memory(&pipeline, &prepared, settings.memory);
     let classes = run::class_balance(&prepared);
     drop(progress);
     match args.format {
@@ -29,11 +29,15 @@ pub fn plan(args: &PipelineArgs) -> Outcome {
         Format::Text => {
             let size = |bytes: u64| bytesize::ByteSize(bytes).display().iec().to_string();
             let mut text = format!(
-                "{}\n\n{}\n\nmemory: about {} for keys and {} for payload",
+                "{}\n\n{}\n\nmemory: about {} for keys and {} for payload; {}",
                 table::counts(&figures.counts),
                 table::metrics(&figures.metrics, Some(&baselines)),
                 size(memory.keys),
                 size(memory.payload),
+                match memory.spill {
+                    0 => "nothing goes through scratch files".into(),
+                    bytes => format!("about {} goes through scratch files, once each way", size(bytes)),
+                },
             );
             if !classes.is_empty() {
                 text.push_str(&format!("\n\n{}", table::classes(&classes)));

@@ -9,11 +9,13 @@ use crate::progress::Progress;
 pub fn run(args: &PipelineArgs) -> Outcome {
     let (pipeline, settings) = args.load()?;
     let progress = Progress::new();
-    let manifest = crate::run::run(&pipeline, settings, &progress)?;
+    let outcome = crate::run::run(&pipeline, &settings, &progress)?;
+    let manifest = outcome.manifest;
     drop(progress);
     match args.format {
         Format::Json => print_json(&serde_json::json!({
             "path": pipeline.output, "run_id": manifest.run_id, "counts": manifest.counts, "stats": manifest.stats,
+            "spilled_bytes": outcome.spilled,
         })),
         Format::Text => {
             let bytes: u64 = manifest.shards.iter().map(|s| s.bytes).sum();

@@ -33,6 +33,13 @@ impl Cuts {
         Cuts { shards }
     }
 
+    /// Cuts all batches into about `parts` ranges of whole row groups.
+    pub fn parts(&self, parts: usize) -> Vec<Range<usize>> {
+        let groups: Vec<&Range<usize>> = self.shards.iter().flat_map(|s| &s.row_groups).collect();
+        let size = groups.len().div_ceil(parts.max(1)).max(1);
+        groups.chunks(size).map(|some| some[0].start..some[some.len() - 1].end).collect()
+    }
+
     /// `part-00000.parquet`, with five digits or as many as the last part needs.
     pub fn name(&self, part: usize) -> String {
         let digits = (self.shards.len().max(1) - 1).to_string().len().max(5);

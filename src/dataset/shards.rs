@@ -31,10 +31,11 @@ pub struct ShardWriter<'a> {
     pub cuts: &'a Cuts,
 }
 
-/// Writes all shards of all ranks. `columns(batches)` gives the columns of the row group that holds these batches, and
-/// `done(rows)` hears of progress; row groups are worked out in parallel, a few at a time.
+/// Writes all shards of all ranks. `columns(batches)` gives the columns of the row group that holds these batches; row groups
+/// are worked out in parallel, a few at a time, and `prepare(batches)` is called before each few. `done(rows)` hears of progress.
 pub fn write_shards<'a>(
     writer: &ShardWriter<'_>,
+    prepare: impl Fn(std::ops::Range<usize>) -> Result<()>,
     columns: impl Fn(std::ops::Range<usize>) -> Result<RowGroupColumns<'a>> + Sync,
     done: impl Fn(usize),
 ) -> Result<Vec<ShardRecord>> {
@@ -44,6 +45,9 @@ pub fn write_shards<'a>(
             (0..writer.pipeline.ranks).map(|rank| Open::create(writer, part, rank, cut)).collect::<Result<_>>()?;
         let together = rayon::current_num_threads().max(1);
         for (first, groups) in cut.row_groups.chunks(together).enumerate().map(|(k, g)| (k * together, g)) {
+            if let (Some(head), Some(tail)) = (groups.first(), groups.last()) {
+                prepare(head.start..tail.end)?;
+            }
             let encoded: Vec<Vec<Vec<ArrowColumnChunk>>> = groups
                 .par_iter()
                 .enumerate()

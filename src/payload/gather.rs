@@ -16,10 +16,13 @@ pub struct RowGroupSpan {
     pub rows: u32,
 }
 
-/// Decodes a column (by position) of a row group (by position): arrays of its rows, in order.
+/// What takes decoded arrays: the input row of the first value, and the values.
+pub type Sink<'a> = dyn FnMut(u32, ArrayRef) -> Result<()> + 'a;
+
+/// Decodes a column (by position) of a row group (by position), array by array, in order.
 pub trait Decoder: Sync {
     fn spans(&self) -> &[RowGroupSpan];
-    fn decode(&self, column: usize, row_group: usize) -> Result<Vec<ArrayRef>>;
+    fn decode(&self, column: usize, row_group: usize, each: &mut Sink<'_>) -> Result<()>;
 }
 
 /// One column's arrays; its i-th value over all of them is that of the i-th wanted row.
@@ -27,6 +30,16 @@ struct Column {
     chunks: Vec<ArrayRef>,
     /// First value of each chunk, and the number of all values.
     starts: Vec<u32>,
+}
+
+impl Column {
+    fn new(chunks: Vec<ArrayRef>) -> Self {
+        let mut starts = vec![0u32];
+        for chunk in &chunks {
+            starts.push(starts[starts.len() - 1] + chunk.len() as u32);
+        }
+        Column { chunks, starts }
+    }
 }
 
 /// Columns of the wanted input rows.
@@ -42,21 +55,25 @@ impl Payload {
         let mut decoded: Vec<Vec<ArrayRef>> = tasks
             .into_par_iter()
             .map(|(column, group)| {
-                let span = decoder.spans()[group];
-                let rows = within(&wanted[column], span);
-                if rows.is_empty() { Ok(Vec::new()) } else { pick(decoder.decode(column, group)?, rows, span) }
+                let mut kept = Vec::new();
+                if !within(&wanted[column], decoder.spans()[group]).is_empty() {
+                    decoder.decode(column, group, &mut |first_row, array| {
+                        kept.extend(pick(&array, &wanted[column], first_row)?);
+                        Ok(())
+                    })?;
+                }
+                Ok(kept)
             })
             .collect::<Result<_>>()?;
         let columns = (0..wanted.len()).map(|column| {
-            let chunks: Vec<ArrayRef> =
-                decoded[column * groups..(column + 1) * groups].iter_mut().flat_map(std::mem::take).collect();
-            let mut starts = vec![0u32];
-            for chunk in &chunks {
-                starts.push(starts[starts.len() - 1] + chunk.len() as u32);
-            }
-            Column { chunks, starts }
+            Column::new(decoded[column * groups..(column + 1) * groups].iter_mut().flat_map(std::mem::take).collect())
         });
         Ok(Payload { columns: columns.collect() })
+    }
+
+    /// From columns' arrays, the wanted rows in order.
+    pub(super) fn from_arrays(columns: Vec<Vec<ArrayRef>>) -> Self {
+        Payload { columns: columns.into_iter().map(Column::new).collect() }
     }
 
     /// The column's values of wanted rows, by their ordinal among them, in the order given; `None` is a null.
@@ -81,27 +98,22 @@ impl Payload {
 }
 
 /// The wanted rows of a row group.
-fn within(rows: &[u32], span: RowGroupSpan) -> &[u32] {
+pub(super) fn within(rows: &[u32], span: RowGroupSpan) -> &[u32] {
     let end = u64::from(span.first_row) + u64::from(span.rows);
     &rows[rows.partition_point(|r| *r < span.first_row)..rows.partition_point(|r| u64::from(*r) < end)]
 }
 
-/// Keeps the wanted rows of a row group's arrays.
-fn pick(arrays: Vec<ArrayRef>, rows: &[u32], span: RowGroupSpan) -> Result<Vec<ArrayRef>> {
-    if rows.len() == span.rows as usize {
-        return Ok(arrays);
+/// The wanted rows of an array whose first value is that of `first_row`; `None` without any.
+pub(super) fn pick(array: &ArrayRef, wanted: &[u32], first_row: u32) -> Result<Option<ArrayRef>> {
+    let own = within(wanted, RowGroupSpan { first_row, rows: array.len() as u32 });
+    if own.len() == array.len() {
+        return Ok(Some(Arc::clone(array)));
     }
-    let mut start = span.first_row;
-    let mut out = Vec::new();
-    for array in arrays {
-        let own = within(rows, RowGroupSpan { first_row: start, rows: array.len() as u32 });
-        if !own.is_empty() {
-            let indices = UInt32Array::from_iter_values(own.iter().map(|row| row - start));
-            out.push(take(&array, &indices, None).map_err(too_large)?);
-        }
-        start += array.len() as u32;
+    if own.is_empty() {
+        return Ok(None);
     }
-    Ok(out)
+    let indices = UInt32Array::from_iter_values(own.iter().map(|row| row - first_row));
+    take(array, &indices, None).map(Some).map_err(too_large)
 }
 
 /// Interleaves; halves what is too long for 32-bit offsets, down to single rows.

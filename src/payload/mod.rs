@@ -1,12 +1,15 @@
 //! Stage 6, payload: decoded columns in, columns in the order of the plan out.
 //!
 //! Takes a decoder of row groups and the input rows that are wanted; gives arrays for any list of these rows. Promises:
-//! types and values unchanged, bit for bit; each value decoded once; request-level columns kept once per request.
+//! types and values unchanged, bit for bit; each value decoded once; request-level columns kept once per request; what does not fit goes
+//! through scratch files, written once and read once.
 
 mod constant;
 mod gather;
 mod row_digest;
+mod spill;
 
 pub use constant::Constancy;
-pub use gather::{Decoder, Payload, RowGroupSpan};
+pub use gather::{Decoder, Payload, RowGroupSpan, Sink};
 pub use row_digest::row_digests;
+pub use spill::{Scratch, Spill};

@@ -3,14 +3,13 @@
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
 use rayon::prelude::*;
 
 use super::prepare::Prepared;
 use crate::dataset::{self, InputRecord, ItemRow, TableRecord};
 use crate::error::Result;
 use crate::negatives::ln_share;
-use crate::payload::{Decoder, Payload, RowGroupSpan};
+use crate::payload::{Decoder, Payload, RowGroupSpan, Sink};
 use crate::pipeline::Pipeline;
 use crate::source::{self, InputColumn, Source};
 use crate::store;
@@ -95,8 +94,9 @@ impl Decoder for OneColumn<'_> {
         &self.spans
     }
 
-    fn decode(&self, _: usize, row_group: usize) -> Result<Vec<ArrayRef>> {
-        source::decode_rows(self.source, &self.source.row_groups[row_group], self.column, None)
+    fn decode(&self, _: usize, row_group: usize, each: &mut Sink<'_>) -> Result<()> {
+        let group = &self.source.row_groups[row_group];
+        source::decode_each(self.source, group, self.column, &mut |at, array| each(group.first_row + at, array))
     }
 }
 

@@ -5,10 +5,13 @@ mod items;
 mod memory;
 mod output;
 mod prepare;
+mod rows;
 
 pub use figures::{ClassBalance, Figures, advice, baselines, class_balance, figures};
 pub use memory::{Memory, memory};
 pub use prepare::{Prepared, prepare};
+
+use std::path::PathBuf;
 
 use crate::dataset::{self, Cuts, Manifest, ShardWriter};
 use crate::error::Result;
@@ -18,15 +21,24 @@ use crate::progress::Progress;
 use crate::store::{self, Staging};
 
 /// What is not part of the pipeline and enters no output byte.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Settings {
     pub overwrite: bool,
     /// Bytes for the whole process; `None`: half of what is free.
     pub memory: Option<u64>,
+    /// Where scratch files go; `None`: beside the output.
+    pub spill_dir: Option<PathBuf>,
+}
+
+/// What a run gives.
+pub struct Outcome {
+    pub manifest: Manifest,
+    /// Bytes that went through scratch files.
+    pub spilled: u64,
 }
 
 /// Composes a dataset at `output.path`, or leaves nothing there.
-pub fn run(p: &Pipeline, settings: Settings, progress: &Progress) -> Result<Manifest> {
+pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Outcome> {
     dataset::check_target(&p.output, settings.overwrite)?;
     let prepared = prepare(p, progress)?;
     let Prepared { source, plane, plan, positives, .. } = &prepared;
@@ -39,13 +51,16 @@ pub fn run(p: &Pipeline, settings: Settings, progress: &Progress) -> Result<Mani
     let mut manifest = Manifest::new(p.record(), prepared.tokenizer.key_facts(), inputs);
 
     let output = output::Output::new(p, source, plane);
-    progress.stage("reading payload", output.columns() * source.row_groups.len());
-    let payload = output.load(source, plane, progress)?;
-
-    progress.stage("writing batches", plan.order.len());
     let log_q = log_q(plane, plan);
     let columns = Columns { pipeline: p, plane, plan, positives: positives.as_ref(), log_q };
     let cuts = Cuts::new(p, plan.batches(), source.row_bytes());
+    progress.stage("reading payload", output.columns() * source.row_groups.len());
+    let budget = memory::payload_budget(&prepared, settings.memory);
+    let spill_dir = settings.spill_dir.clone().unwrap_or_else(|| staging.spill());
+    let rows = output.load(source, &columns, &cuts, (budget, &spill_dir), progress)?;
+    let spilled = rows.spilled_bytes();
+
+    progress.stage("writing batches", plan.order.len());
     let writer = ShardWriter {
         pipeline: p,
         root: &root,
@@ -56,10 +71,11 @@ pub fn run(p: &Pipeline, settings: Settings, progress: &Progress) -> Result<Mani
     let stats = output::StatsSink::new(plan.batches());
     manifest.shards = dataset::write_shards(
         &writer,
-        |batches| output.row_group(&columns, &payload, batches, &stats),
+        |batches| rows.prepare(plan, batches),
+        |batches| output.row_group(&columns, &rows, batches, &stats),
         |rows| progress.advance(rows),
     )?;
-    drop(payload);
+    drop(rows);
 
     progress.stage("writing tables", 0);
     let stats = stats.finish();
@@ -71,5 +87,5 @@ pub fn run(p: &Pipeline, settings: Settings, progress: &Progress) -> Result<Mani
 
     progress.stage("re-reading and publishing", 0);
     dataset::commit(&staging, &p.output, settings.overwrite, &manifest)?;
-    Ok(manifest)
+    Ok(Outcome { manifest, spilled })
 }

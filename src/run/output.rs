@@ -1,24 +1,29 @@
 //! Wires payload and masks to the writer: which columns the output has, and where each one's values come from.
 
 use std::ops::Range;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use arrow::array::{Array, ArrayRef};
+use arrow::array::Array;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use parquet::file::properties::WriterProperties;
 use rayon::prelude::*;
 
 use crate::classes::Classes;
-use crate::dataset::{ColumnHints, RowGroupColumns, writer_properties};
+use crate::compose::Plan;
+use crate::dataset::{ColumnHints, Cuts, RowGroupColumns, writer_properties};
 use crate::error::Result;
 use crate::keys::KeyPlane;
 use crate::negatives::{BatchColumns, Columns};
-use crate::payload::{Constancy, Decoder, Payload, RowGroupSpan};
+use crate::payload::{Constancy, Decoder, Payload, RowGroupSpan, Scratch, Sink, Spill};
 use crate::pipeline::{Layout, Pipeline};
 use crate::progress::Progress;
 use crate::schema::Generated;
 use crate::source::{self, InputColumn, Source};
 use crate::stats::BatchStats;
+use crate::store;
+
+use super::rows::{PartRows, Rows};
 
 /// A payload column of the output.
 struct Carried {
@@ -31,6 +36,9 @@ struct Carried {
     /// Rows that are gathered and encoded at a time; by the footers, so the same for every run.
     chunk_rows: usize,
 }
+
+/// Most parts that a spill is cut into: one scratch file each.
+const MAX_PARTS: u64 = 256;
 
 /// What is gathered of a column at a time, in bytes.
 const CHUNK_BYTES: u64 = 4 << 20;
@@ -100,19 +108,89 @@ impl<'a> Output<'a> {
         writer_properties(&self.schema(), self.pipeline.compression, &hints)
     }
 
-    /// Decodes the payload of all examples.
-    pub fn load(&self, source: &Source, plane: &KeyPlane, progress: &Progress) -> Result<Payload> {
-        let rows = Arc::new(plane.input_row.clone());
-        let of = |c: &Carried| Arc::clone(if c.first_only { &self.carrier_rows } else { &rows });
-        let wanted: Vec<Arc<Vec<u32>>> = self.carried.iter().map(of).collect();
-        Payload::load(&SourceDecoder::new(self, source, plane, progress), &wanted)
+    /// The payload of all examples: in memory if it fits `budget` bytes, else in scratch files in `spill_dir`, by parts of
+    /// the output that fit.
+    pub fn load(
+        &self,
+        source: &Source,
+        columns: &Columns<'_>,
+        cuts: &Cuts,
+        memory: (u64, &Path),
+        progress: &Progress,
+    ) -> Result<Rows> {
+        let (budget, spill_dir) = memory;
+        let (plane, plan) = (columns.plane, columns.plan);
+        let decoder = SourceDecoder::new(self, source, plane, progress);
+        let wanted = |rows: &Arc<Vec<u32>>, carriers: &Arc<Vec<u32>>| -> Vec<Arc<Vec<u32>>> {
+            self.carried.iter().map(|c| Arc::clone(if c.first_only { carriers } else { rows })).collect()
+        };
+        let bytes = self.payload_bytes(source, plane);
+        if bytes <= budget {
+            let rows = Arc::new(plane.input_row.clone());
+            return Ok(Rows::whole(Payload::load(&decoder, &wanted(&rows, &self.carrier_rows))?));
+        }
+        // Two parts may be held at once, beside what is encoded.
+        let parts = bytes.div_ceil((budget / 3).max(1)).clamp(2, MAX_PARTS) as usize;
+        let ranges = cuts.parts(parts);
+        let lists: Vec<(Vec<u32>, Vec<u32>)> =
+            ranges.par_iter().map(|batches| self.wanted_by(plane, plan, batches.clone())).collect();
+        let files = ranges.iter().map(|_| Ok(Box::new(store::scratch(spill_dir)?) as Box<dyn Scratch>));
+        let files: Vec<_> = files.collect::<Result<_>>()?;
+        let by_part: Vec<Vec<Arc<Vec<u32>>>> = lists
+            .iter()
+            .map(|(examples, carriers)| {
+                let rows = Arc::new(examples.iter().map(|e| plane.input_row[*e as usize]).collect());
+                let carriers = Arc::new(carriers.iter().map(|c| self.carrier_rows[*c as usize]).collect());
+                wanted(&rows, &carriers)
+            })
+            .collect();
+        let spill = Spill::write(&decoder, files, &by_part)?;
+        drop(by_part);
+        Ok(Rows::spilled(spill, ranges, lists))
     }
 
-    /// The wanted rows that bring a column's values for a slice of a batch.
-    fn sources(&self, plane: &KeyPlane, carried: &Carried, slice: &[u32]) -> Vec<Option<u32>> {
-        match (&plane.request, carried.first_only) {
-            (Some(request), true) => on_first_rows(slice, &request.rows, &self.carrier_of),
-            _ => slice.iter().map(|row| Some(*row)).collect(),
+    /// Decoded bytes of what is carried, as far as the footers tell: encoded values, which dictionaries make smaller.
+    fn payload_bytes(&self, source: &Source, plane: &KeyPlane) -> u64 {
+        let kept = |bytes: u64, rows: usize| (bytes as f64 * rows as f64 / f64::from(source.rows.max(1))) as u64;
+        let of = |c: &Carried| {
+            let rows = if c.first_only { self.carrier_rows.len() } else { plane.len() };
+            kept(source.decoded_bytes(c.column), rows)
+        };
+        self.carried.iter().map(of).sum()
+    }
+
+    /// The examples and the carriers (as ordinals) that a range of batches needs, ascending.
+    fn wanted_by(&self, plane: &KeyPlane, plan: &Plan, batches: Range<usize>) -> (Vec<u32>, Vec<u32>) {
+        let b = plan.batch_size;
+        let mut examples = plan.order[batches.start * b..(batches.end * b).min(plan.order.len())].to_vec();
+        let mut carriers: Vec<u32> = match &plane.request {
+            Some(request) if self.carried.iter().any(|c| c.first_only) => {
+                examples.iter().map(|e| self.carrier_of[request.rows[*e as usize] as usize]).collect()
+            }
+            _ => Vec::new(),
+        };
+        for list in [&mut examples, &mut carriers] {
+            list.sort_unstable();
+            list.dedup();
+        }
+        (examples, carriers)
+    }
+
+    /// The wanted rows that bring a column's values for a slice of a batch, whose first row is at `position`.
+    fn sources(
+        &self,
+        columns: &Columns<'_>,
+        carried: &Carried,
+        part: &PartRows,
+        position: usize,
+        slice: &[u32],
+    ) -> Vec<Option<u32>> {
+        match (&columns.plane.request, carried.first_only) {
+            (Some(request), true) => {
+                let carriers = on_first_rows(slice, &request.rows, &self.carrier_of);
+                carriers.into_iter().map(|c| c.map(|c| part.carrier(c))).collect()
+            }
+            _ => slice.iter().enumerate().map(|(k, row)| Some(part.example(position + k, *row))).collect(),
         }
     }
 
@@ -120,7 +198,7 @@ impl<'a> Output<'a> {
     pub fn row_group<'s>(
         &'s self,
         columns: &'s Columns<'s>,
-        payload: &'s Payload,
+        rows: &Rows,
         batches: Range<usize>,
         stats: &'s StatsSink,
     ) -> Result<RowGroupColumns<'s>> {
@@ -128,17 +206,24 @@ impl<'a> Output<'a> {
             batches.clone().into_par_iter().map(|b| columns.batch(b)).collect::<Result<_>>()?;
         generated.iter().for_each(|g| stats.add(&g.stats));
         let generated = Arc::new(generated);
+        let part = rows.of(&batches)?;
         let slice = self.pipeline.slice();
         let rank = |rank: usize| {
             let of_rank = move |batch: &[u32]| (rank * slice).min(batch.len())..((rank + 1) * slice).min(batch.len());
             let mut out: Vec<crate::dataset::ColumnSource<'s>> = Vec::with_capacity(self.fields.len());
             for (k, carried) in self.carried.iter().enumerate() {
                 let batches = batches.clone();
-                let slices = batches.map(move |b| &columns.plan.batch(b)[of_rank(columns.plan.batch(b))]);
-                let rows = slices.flat_map(move |slice| self.sources(columns.plane, carried, slice));
+                let part = Arc::clone(&part);
+                let values = Arc::clone(&part);
+                let rows = batches.flat_map(move |b| {
+                    let batch = columns.plan.batch(b);
+                    let own = of_rank(batch);
+                    let position = b * columns.plan.batch_size + own.start;
+                    self.sources(columns, carried, &part, position, &batch[own])
+                });
                 let data_type = carried.field.data_type();
                 out.push(Box::new(Chunks { rows, size: carried.chunk_rows }.flat_map(move |rows| {
-                    match payload.gather(k, data_type, &rows) {
+                    match values.payload().gather(k, data_type, &rows) {
                         Ok(arrays) => arrays.into_iter().map(Ok).collect(),
                         Err(e) => vec![Err(e)],
                     }
@@ -206,14 +291,17 @@ impl Decoder for SourceDecoder<'_> {
         &self.spans
     }
 
-    fn decode(&self, column: usize, row_group: usize) -> Result<Vec<ArrayRef>> {
+    fn decode(&self, column: usize, row_group: usize, each: &mut Sink<'_>) -> Result<()> {
         let group = &self.source.row_groups[row_group];
-        let arrays = source::decode_rows(self.source, group, self.output.carried[column].column, None)?;
-        if let Some(constancy) = &self.constancy[column] {
-            constancy.check(group.first_row, &arrays, &self.source.place(group))?;
-        }
+        source::decode_each(self.source, group, self.output.carried[column].column, &mut |at, array| {
+            let first_row = group.first_row + at;
+            if let Some(constancy) = &self.constancy[column] {
+                constancy.check(first_row, std::slice::from_ref(&array), &self.source.place(group))?;
+            }
+            each(first_row, array)
+        })?;
         self.progress.advance(1);
-        Ok(arrays)
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, StringArray, new_empty_array};
 use arrow::compute::{cast, concat};
 use arrow::datatypes::DataType;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReaderBuilder, RowSelection};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::guard::guarded;
 use super::preflight::{InputColumn, RowGroup, Source, root_bytes};
@@ -17,57 +17,60 @@ use crate::store;
 /// memory instead of having the system zero fresh pages, which took a fifth of all time with arrays of 50 MB.
 const ARRAY_BYTES: u64 = 8 << 20;
 
-/// The column's values in one row group, in order, as one or more arrays of the column's type.
-/// With a selection, only the rows that it names.
-pub fn decode_rows(
+/// Hands the column's values in one row group to `each`, in order, as arrays of the column's type with the ordinal of their
+/// first row in the group.
+pub fn decode_each(
     source: &Source,
     group: &RowGroup,
     column: InputColumn,
-    selection: Option<RowSelection>,
-) -> Result<Vec<ArrayRef>> {
+    each: &mut dyn FnMut(u32, ArrayRef) -> Result<()>,
+) -> Result<()> {
     let shard = &source.shards[group.shard];
     let index = match column {
         InputColumn::File(index) => index,
         InputColumn::Hive(index) => {
-            let rows = selection.map_or(group.rows as usize, |s| s.row_count());
-            let values: StringArray = std::iter::repeat_n(shard.hive[index].as_deref(), rows).collect();
-            return Ok(vec![Arc::new(values)]);
+            let values: StringArray = std::iter::repeat_n(shard.hive[index].as_deref(), group.rows as usize).collect();
+            return each(0, Arc::new(values));
         }
     };
     let place = source.place(group).with_column(shard.footer.schema().field(index).name());
     let bytes = root_bytes(shard, shard.footer.metadata().row_group(group.ordinal), index);
     let mut batch = (u64::from(group.rows) * ARRAY_BYTES / bytes.max(ARRAY_BYTES)).max(1) as usize;
-    let expected = selection.as_ref().map_or(group.rows as usize, RowSelection::row_count);
+    let mut done = 0u32;
     loop {
         let outcome = guarded(&place, || {
             let file = store::open(&shard.path)?;
-            let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, shard.footer.clone())
+            let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, shard.footer.clone())
                 .with_row_groups(vec![group.ordinal])
                 .with_projection(ProjectionMask::roots(shard.footer.parquet_schema(), [index]))
-                .with_batch_size(batch);
-            if let Some(selection) = selection.clone() {
-                builder = builder.with_row_selection(selection);
-            }
-            let reader = builder.build().map_err(|e| Error::damaged(place.clone(), e))?;
-            let arrays = reader
-                .map(|b| b.map(|b| Arc::clone(b.column(0))))
-                .collect::<Result<Vec<_>, _>>()
+                .with_batch_size(batch)
+                .with_offset(done as usize)
+                .build()
                 .map_err(|e| Error::damaged(place.clone(), e))?;
-            Ok(arrays)
+            for rows in reader {
+                let rows = rows.map_err(|e| Error::damaged(place.clone(), e))?;
+                each(done, Arc::clone(rows.column(0)))?;
+                done += rows.num_rows() as u32;
+            }
+            Ok(())
         });
         match outcome {
             // A dictionary may expand one page into more than 32-bit offsets can address: take fewer rows at a time.
             Err(e) if batch > 1 && e.to_string().contains("overflow") => batch /= 2,
             Err(e) => return Err(e),
-            Ok(arrays) if arrays.iter().map(|a| a.len()).sum::<usize>() == expected => return Ok(arrays),
-            Ok(_) => return Err(Error::damaged(place, "it holds fewer rows than its footer says")),
+            Ok(()) if done == group.rows => return Ok(()),
+            Ok(()) => return Err(Error::damaged(place, "it holds fewer rows than its footer says")),
         }
     }
 }
 
 /// The column's values in one row group as a single array; for key columns.
 pub fn decode(source: &Source, group: &RowGroup, column: InputColumn) -> Result<ArrayRef> {
-    let arrays = decode_rows(source, group, column, None)?;
+    let mut arrays = Vec::new();
+    decode_each(source, group, column, &mut |_, array| {
+        arrays.push(array);
+        Ok(())
+    })?;
     match arrays.as_slice() {
         [one] => Ok(Arc::clone(one)),
         [] => {

@@ -10,7 +10,7 @@ mod guard;
 mod predicate;
 mod preflight;
 
-pub use decode::{decode, decode_rows};
+pub use decode::{decode, decode_each};
 pub use discover::{Found, discover};
 pub use guard::{silence_guarded_panics, unless_panic};
 pub use predicate::Predicate;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::basic::{Encoding, PageType};
+use parquet::basic::{Encoding, PageType, Type};
 use parquet::file::metadata::{ColumnChunkMetaData, PageEncodingStats, RowGroupMetaData};
 use rayon::prelude::*;
 
@@ -139,6 +139,31 @@ impl Source {
         let InputColumn::File(index) = column else { return 0 };
         let shards = self.shards.iter();
         shards.map(|s| s.footer.metadata().row_groups().iter().map(|g| root_bytes(s, g, index)).sum::<u64>()).sum()
+    }
+
+    /// What a column takes once decoded, as far as footers tell: at least its fixed-width values, and what is encoded.
+    pub fn decoded_bytes(&self, column: InputColumn) -> u64 {
+        let encoded = self.column_bytes(column);
+        let InputColumn::File(index) = column else { return u64::from(self.rows) * 16 };
+        let width = |physical: Type, length: i32| match physical {
+            Type::BOOLEAN => 1,
+            Type::INT32 | Type::FLOAT => 4,
+            Type::INT64 | Type::DOUBLE => 8,
+            Type::INT96 => 12,
+            Type::FIXED_LEN_BYTE_ARRAY => u64::try_from(length).unwrap_or(16),
+            Type::BYTE_ARRAY => 24,
+        };
+        let shards = self.shards.iter();
+        let values: u64 = shards
+            .flat_map(|s| s.footer.metadata().row_groups().iter().map(move |g| (s, g)))
+            .flat_map(|(s, g)| g.columns().iter().enumerate().map(move |(leaf, c)| (s, leaf, c)))
+            .filter(|(s, leaf, _)| s.footer.parquet_schema().get_column_root_idx(*leaf) == index)
+            .map(|(_, _, c)| {
+                let values = u64::try_from(c.num_values()).unwrap_or(0);
+                values.saturating_mul(width(c.column_type(), c.column_descr().type_length()) + 1)
+            })
+            .sum();
+        values.max(encoded)
     }
 
     /// For each leaf of a column: whether dictionaries hold all its values, in every row group.

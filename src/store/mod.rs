@@ -55,6 +55,12 @@ pub fn canonical(path: &Path) -> Result<std::path::PathBuf> {
     fs::canonicalize(path).map_err(|e| Error::io("look at", path, e))
 }
 
+/// A file without a name, which vanishes with the process.
+pub fn scratch(dir: &Path) -> Result<File> {
+    create_dir_all(dir)?;
+    tempfile::tempfile_in(dir).map_err(|e| Error::io("create a scratch file in", dir, e))
+}
+
 /// Sorted names below a folder.
 pub fn list_dir(path: &Path) -> Result<Vec<std::ffi::OsString>> {
     let read = || -> std::io::Result<Vec<_>> {

@@ -52,9 +52,16 @@ fn threads_memory_folders_and_runs_do_not_matter() {
         let first = run(&["--threads", "1"]);
         assert!(first.len() > 3);
         let glob = format!("{}/*.parquet", samples.display());
-        for other in [run(&["--threads", "2"]), run(&[]), run(&["--input", &glob]), run(&["--memory", "64MiB"])] {
+        for other in [run(&["--threads", "2"]), run(&[]), run(&["--input", &glob]), run(&["--memory", "1MiB"])] {
             assert!(first == other, "{variant}");
         }
+        let spilled: serde_json::Value = serde_json::from_str(
+            &project.succeed(&[&sets[..], &["--overwrite", "--memory", "1MiB", "--format", "json"]].concat()).stdout,
+        )
+        .unwrap();
+        assert!(spilled["spilled_bytes"].as_u64().unwrap() > 10_000, "the small run did not spill");
+        let left: Vec<_> = std::fs::read_dir(project.path("")).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(left.len(), 2, "scratch files were left: {left:?}");
         // From another working directory, with relative paths.
         let output = Command::new(env!("CARGO_BIN_EXE_batchwright"))
             .current_dir(samples.parent().unwrap())
