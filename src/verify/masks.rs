@@ -94,7 +94,7 @@ pub fn check(
 }
 
 fn mask_tail(bits: &mut Bits, rows: usize) {
-    if let (Some(last), true) = (bits.last_mut(), rows % 64 != 0) {
+    if let (Some(last), true) = (bits.last_mut(), !rows.is_multiple_of(64)) {
         *last &= (1 << (rows % 64)) - 1;
     }
 }

@@ -182,7 +182,7 @@ fn read(dataset: &Dataset, path: &str, start: usize, rows: usize, wanted: &Wante
 
 /// Runs of equal `bw_batch`.
 fn cut(frame: &DataFrame) -> Vec<(i64, DataFrame)> {
-    let numbers: Vec<i64> = frame.column(schema::BATCH).map(|c| ints(c)).unwrap_or_default();
+    let numbers: Vec<i64> = frame.column(schema::BATCH).map(ints).unwrap_or_default();
     let mut start = 0;
     let mut out = Vec::new();
     for run in numbers.chunk_by(|a, b| a == b) {

@@ -311,7 +311,7 @@ fn a_copy_without_its_original_is_found() {
     let pad = ["--set", "compose.remainder=pad"];
     let project = project();
     project.succeed(&pad);
-    let last = (0..9).map(|k| shard(&project, k)).filter(|p| p.exists()).last().unwrap();
+    let last = (0..9).map(|k| shard(&project, k)).rfind(|p| p.exists()).unwrap();
     edit(&project, &last, |rows| {
         let copies = column::<Int32Type>(&rows, "bw_copy");
         let at = copies.iter().position(|c| *c == 1).expect("padding");
