@@ -33,6 +33,7 @@ fn main() {
             .fields()
             .filter_map(|(column, field)| Some((field.name().clone(), source.dictionaries(column)?)))
             .collect(),
+        dates_as_days: source.dates_as_days(),
     };
     let mut encode = 0.0;
     for file in parquet_files(&Path::new(dataset).join("batches")) {

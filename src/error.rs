@@ -37,6 +37,9 @@ impl Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.file.is_none() && self.row_group.is_none() && self.column.is_none() {
+            return f.write_str("input");
+        }
         let mut sep = "";
         if let Some(file) = &self.file {
             write!(f, "{}", file.display())?;

@@ -19,7 +19,17 @@ use crate::error::Result;
 /// Parses the process's arguments and runs the command. 0: done and good; 1: the data does not meet what was asked; 2: could not do it.
 pub fn main() -> ExitCode {
     crate::source::silence_guarded_panics();
-    let args = args::Args::parse();
+    let args = match args::Args::try_parse() {
+        Ok(args) => args,
+        Err(e) if !e.use_stderr() => e.exit(),
+        Err(e) if e.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => e.exit(),
+        Err(e) => {
+            // One line, like every other error: clap's usage is a --help away.
+            let text = e.to_string();
+            eprintln!("{}; see `batchwright --help`", text.lines().next().unwrap_or("error: bad arguments"));
+            return ExitCode::from(2);
+        }
+    };
     let outcome = match args.command {
         args::Command::Run(args) => run::run(&args),
         args::Command::Plan(args) => plan::plan(&args),

@@ -64,7 +64,11 @@ fn class_codes(group: &Group, labels: &Labels) -> Result<Vec<Option<usize>>> {
     match present.iter().position(|p| !p) {
         None => Ok(class_of),
         Some(missing) => {
-            let mut known: Vec<&str> = labels.text.iter().flatten().map(String::as_str).take(8).collect();
+            let mut codes = labels.rows.clone();
+            codes.sort_unstable();
+            codes.dedup();
+            let mut known: Vec<&str> =
+                codes.iter().filter_map(|c| labels.text[*c as usize].as_deref()).take(8).collect();
             known.sort_unstable();
             Err(Error::pipeline(
                 "compose.group.classes",

@@ -14,15 +14,20 @@ use crate::schema;
 #[derive(Debug, Default, Clone)]
 pub struct ColumnHints {
     pub dictionary: HashMap<String, Vec<bool>>,
+    /// Whether the input stores its 64-bit dates as days, which other readers then take for dates.
+    pub dates_as_days: bool,
 }
 
 /// Properties for the shards of a dataset with this schema.
 pub fn writer_properties(schema: &Schema, compression: Compression, hints: &ColumnHints) -> Result<WriterProperties> {
-    let descriptor = ArrowSchemaConverter::new().convert(schema).map_err(|e| {
+    let coerce = hints.dates_as_days;
+    let descriptor = ArrowSchemaConverter::new().with_coerce_types(coerce).convert(schema).map_err(|e| {
         Error::pipeline("columns", format!("a column's type has no Parquet form ({e})"), "drop it with input.drop")
     })?;
     let mut builder = WriterProperties::builder()
         .set_compression(compression)
+        // Days stay days: written as milliseconds, they would be plain integers to every reader but ours.
+        .set_coerce_types(coerce)
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_offset_index_disabled(false);
     let mut leaf_of_root: HashMap<usize, usize> = HashMap::new();

@@ -235,7 +235,8 @@ fn dictionary_tokens(
     for_each_token(tokenizer, std::slice::from_ref(name), std::slice::from_ref(values), &nowhere, &mut |i, token| {
         tokens[i] = nulls.as_ref().is_none_or(|n| n.is_valid(i)).then_some(token);
     })?;
-    let keys = dictionary.normalized_keys();
+    // Without values, all keys are null, and there is nothing to normalize by.
+    let keys = if values.is_empty() { vec![0; array.len()] } else { dictionary.normalized_keys() };
     for (i, key) in keys.into_iter().enumerate() {
         let token = if array.is_null(i) { None } else { tokens.get(key).copied().flatten() };
         emit(i, token.unwrap_or_else(|| null_token(tokenizer, input_rows[i])));

@@ -241,6 +241,13 @@ fn label_codes(interner: &Interner, column: &ArrayRef, input_row: &[u32]) -> Res
     let rows: Vec<u32> = valid.iter().map(|i| input_row[*i]).collect();
     let codes = interner.intern(&[Arc::clone(&present)], &rows)?;
     let binary = matches!(super::role_kind(plain.data_type()), Some(super::Kind::Binary));
+    // A zone by name can't be written out; the instant in UTC can.
+    let present = match present.data_type() {
+        DataType::Timestamp(unit, Some(_)) => cast(&present, &DataType::Int64)
+            .and_then(|ticks| cast(&ticks, &DataType::Timestamp(*unit, Some("+00:00".into()))))
+            .map_err(fail)?,
+        _ => present,
+    };
     let text = if binary { None } else { Some(cast(&present, &DataType::Utf8View).map_err(fail)?) };
     let mut out = vec![None; plain.len()];
     let mut seen = HashSet::new();

@@ -79,6 +79,9 @@ fn values(array: &dyn Array) -> Option<Vec<Digest>> {
         DataType::Dictionary(..) => {
             let dictionary = array.as_any_dictionary();
             let values = row_digests(dictionary.values().as_ref())?;
+            if values.is_empty() {
+                return Some(vec![NULL; array.len()]);
+            }
             dictionary.normalized_keys().into_iter().map(|k| values.get(k).copied().unwrap_or(NULL)).collect()
         }
         _ => return None,

@@ -47,7 +47,8 @@ fn keys(prepared: &Prepared) -> u64 {
         + plane.request.as_ref().map_or(0, |c| c.len())
         + plane.item.as_ref().map_or(0, |c| c.len());
     let rows = plane.len() as u64;
-    rows * (4 * coded as u64 + 12) + distinct as u64 * 24
+    // Beside the codes: times, input rows, the plan, logQ, and each part's rows.
+    rows * (4 * coded as u64 + 28) + distinct as u64 * 24
 }
 
 fn payload(p: &Pipeline, prepared: &Prepared) -> u64 {

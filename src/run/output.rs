@@ -104,7 +104,7 @@ impl<'a> Output<'a> {
     pub fn properties(&self, source: &Source) -> Result<WriterProperties> {
         let dictionary =
             self.carried.iter().filter_map(|c| Some((c.field.name().clone(), source.dictionaries(c.column)?)));
-        let hints = ColumnHints { dictionary: dictionary.collect() };
+        let hints = ColumnHints { dictionary: dictionary.collect(), dates_as_days: source.dates_as_days() };
         writer_properties(&self.schema(), self.pipeline.compression, &hints)
     }
 

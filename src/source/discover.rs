@@ -62,16 +62,22 @@ fn below(root: &str) -> Result<Vec<PathBuf>> {
 fn expand(root: &str) -> Result<Vec<PathBuf>> {
     let paths = glob::glob(root)
         .map_err(|e| Error::pipeline("input.shards", format!("`{root}` is no glob ({e})"), "use *, ? and ** only"))?;
+    // Below the part without wildcards, hidden names are skipped as they are in folders.
+    let fixed =
+        Path::new(root).components().take_while(|c| !c.as_os_str().to_string_lossy().contains(['*', '?', '['])).count();
     let mut files = Vec::new();
     for path in paths {
         let path = path.map_err(|e| Error::io("list", e.path().to_path_buf(), std::io::Error::other(e.to_string())))?;
-        let hidden = path.file_name().is_some_and(|n| is_hidden(&n.to_string_lossy()));
+        let hidden = path.components().skip(fixed).any(|c| is_hidden(&c.as_os_str().to_string_lossy()));
         if path.is_dir() && !hidden {
+            // With `**`, folders come with their files: each file counts once.
             files.extend(walk(&path)?);
         } else if !hidden {
             files.push(path);
         }
     }
+    files.sort();
+    files.dedup();
     Ok(files)
 }
 
@@ -79,7 +85,12 @@ fn walk(root: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let visible = |e: &walkdir::DirEntry| e.depth() == 0 || !is_hidden(&e.file_name().to_string_lossy());
     for entry in WalkDir::new(root).follow_links(true).into_iter().filter_entry(visible) {
-        let entry = entry.map_err(|e| Error::io("list", root, e.into()))?;
+        let entry = match entry {
+            Ok(entry) => entry,
+            // A link to a folder above leads to files that are there already.
+            Err(e) if e.loop_ancestor().is_some() => continue,
+            Err(e) => return Err(Error::io("list", root, e.into())),
+        };
         if entry.file_type().is_file() && entry.path().extension().is_some_and(|e| e == "parquet") {
             files.push(entry.into_path());
         }

@@ -11,6 +11,8 @@ thread_local! {
 
 /// Keeps panics that `guarded` turns into errors off stderr; all others are reported as ever.
 pub fn silence_guarded_panics() {
+    // What Polars deprecates is ours to follow, not a user's to read.
+    polars::error::set_warning_function(|_, _| {});
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         if !GUARDED.get() {

@@ -13,5 +13,5 @@ mod preflight;
 pub use decode::{decode, decode_each};
 pub use discover::{Found, discover};
 pub use guard::{silence_guarded_panics, unless_panic};
-pub use predicate::Predicate;
+pub use predicate::{Predicate, plain_text};
 pub use preflight::{InputColumn, RowGroup, Shard, Source};

@@ -2,7 +2,8 @@
 
 use arrow::array::BooleanArray;
 use polars::prelude::{
-    Column, DataFrame, Expr, IntoLazy, ParallelStrategy, ParquetReader, PlSmallStr, PolarsError, SerReader,
+    AggExpr, Column, DataFrame, DataType, Expr, IntoLazy, ParallelStrategy, ParquetReader, PlSmallStr, PolarsError,
+    SerReader,
 };
 use polars::sql::sql_expr;
 
@@ -24,6 +25,9 @@ impl Predicate {
     /// Parses the predicate of pipeline key `at` and binds its columns.
     pub fn new(at: &'static str, sql: &str, source: &Source) -> Result<Self> {
         let bad = |problem: String, remedy: &str| Error::pipeline(at, problem, remedy);
+        if sql.trim().is_empty() {
+            return Err(bad("it is empty".into(), "leave it out to take all rows"));
+        }
         let expr = guarded(&Place::default(), || {
             sql_expr(sql).map_err(|e| {
                 bad(
@@ -80,6 +84,7 @@ impl Predicate {
                     .with_column(Column::new(name.as_str().into(), value))
                     .map_err(|e| Error::damaged(place.clone(), e))?;
             }
+            plain_text(&mut frame);
             let bad = |e: PolarsError| {
                 // Values may be part of the message of a failed conversion: only errors of structure are quoted.
                 let problem = match &e {
@@ -112,8 +117,23 @@ impl Predicate {
     }
 }
 
+/// Dictionaries as their texts, so that SQL's text functions take them.
+pub fn plain_text(frame: &mut DataFrame) {
+    let names: Vec<PlSmallStr> = frame.get_column_names().into_iter().cloned().collect();
+    for name in names {
+        let text = match frame.column(&name) {
+            Ok(column) if column.dtype().is_categorical() => column.cast(&DataType::String),
+            _ => continue,
+        };
+        // A cast that fails leaves the column as it is.
+        let _ = text.and_then(|text| frame.with_column(text).map(|_| ()));
+    }
+}
+
 fn not_row_by_row(expr: &Expr) -> Option<&'static str> {
     Some(match expr {
+        // `x IN (1, 2)` gathers its list of literals into one.
+        Expr::Agg(AggExpr::Implode { input, .. }) if matches!(**input, Expr::Literal(_)) => return None,
         Expr::Agg(_) => "an aggregate",
         Expr::Len => "a count",
         Expr::Over { .. } => "a window function",
@@ -124,12 +144,13 @@ fn not_row_by_row(expr: &Expr) -> Option<&'static str> {
     })
 }
 
-/// Polars' message without the predicate's literals, which may be identities.
+/// Polars' message without the predicate's literals, which may be identities, and without its syntax trees.
 fn describe(error: &PolarsError, sql: &str) -> String {
-    let message = error.to_string().replace(sql, "the predicate");
-    let mut out = String::new();
-    for (i, part) in message.split('\'').enumerate() {
-        out.push_str(if i % 2 == 0 { part } else { "'…'" });
+    const LONGEST: usize = 160;
+    let mut message = error.to_string().replace(sql, "the predicate");
+    for literal in sql.split('\'').skip(1).step_by(2).filter(|l| !l.is_empty()) {
+        message = message.replace(literal, "…");
     }
-    out
+    let tree = message.contains("Value(") || message.contains(" { ");
+    if tree || message.len() > LONGEST { "it is no SQL predicate that is understood here".into() } else { message }
 }

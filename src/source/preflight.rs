@@ -166,6 +166,19 @@ impl Source {
         values.max(encoded)
     }
 
+    /// Whether there are 64-bit dates, and all of them are stored as days.
+    pub fn dates_as_days(&self) -> bool {
+        let Some(shard) = self.shards.first() else { return false };
+        let descriptor = shard.footer.parquet_schema();
+        let dates = self.schema.fields().iter().enumerate().filter(|(_, f)| *f.data_type() == DataType::Date64);
+        let mut stored = dates.flat_map(|(root, _)| {
+            (0..descriptor.num_columns())
+                .filter(move |leaf| descriptor.get_column_root_idx(*leaf) == root)
+                .map(|leaf| descriptor.column(leaf).physical_type())
+        });
+        stored.next() == Some(Type::INT32) && stored.all(|physical| physical == Type::INT32)
+    }
+
     /// For each leaf of a column: whether dictionaries hold all its values, in every row group.
     pub fn dictionaries(&self, column: InputColumn) -> Option<Vec<bool>> {
         let InputColumn::File(index) = column else { return None };

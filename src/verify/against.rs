@@ -20,6 +20,7 @@ use crate::store;
 /// One row of the input that passed `where` and the null policy.
 struct Example {
     identity: u128,
+    /// A null item is an item of its own.
     item: Option<u128>,
     positive: bool,
     /// Digest of the payload columns that the dataset carries on every row.
@@ -40,7 +41,9 @@ pub struct Witness {
     filtered: u64,
     null_identity: u64,
     duplicates: u64,
-    copies_without: u64,
+    /// While learning, by token: the sum of its examples' payload digests, and the only identity that some of its payload has.
+    sums: HashMap<i64, (u128, u64)>,
+    alone: HashMap<i64, u128>,
 }
 
 #[derive(Default)]
@@ -76,7 +79,8 @@ impl Witness {
             filtered: 0,
             null_identity: 0,
             duplicates: 0,
-            copies_without: 0,
+            sums: HashMap::new(),
+            alone: HashMap::new(),
         };
         let mut keys: BTreeMap<Vec<u128>, u32> = BTreeMap::new();
         let mut times: Vec<i64> = Vec::new();
@@ -92,7 +96,8 @@ impl Witness {
         }
         for found in inputs {
             let file = store::open(&found.path)?;
-            let frame = unless_panic(|| ParquetReader::new(file).finish());
+            let columns = files::readable_columns(&found.path);
+            let frame = unless_panic(|| ParquetReader::new(file).with_columns(columns).finish());
             let mut frame = frame
                 .and_then(|f| f.ok())
                 .ok_or_else(|| Error::damaged(Place::file(&found.path), "Polars can't read it"))?;
@@ -103,6 +108,7 @@ impl Witness {
                     frame.with_column(column).map_err(|e| Error::damaged(Place::file(&found.path), e))?;
                 }
             }
+            crate::source::plain_text(&mut frame);
             witness.add(p, &frame, &mut keys, &mut times)?;
         }
         for (ordinal, example) in witness.examples.iter().enumerate().filter(|(_, e)| e.survives) {
@@ -133,7 +139,8 @@ impl Witness {
             let out = frame.clone().lazy().select([expr.alias("p")]).collect().map_err(|_| bad())?;
             let out = out.column("p").map_err(|_| bad())?.as_materialized_series().clone();
             let values = out.bool().map_err(|_| bad())?;
-            Ok(values.iter().map(|v| v == Some(true)).collect())
+            let truth: Vec<bool> = values.iter().map(|v| v == Some(true)).collect();
+            Ok(if truth.len() == 1 { vec![truth[0]; frame.height()] } else { truth })
         };
         let names = frame.get_column_names();
         self.payload = names.iter().map(|n| n.to_string()).filter(|n| !hidden(p, n) && !first_only(p, n)).collect();
@@ -193,7 +200,9 @@ impl Witness {
             times.push(time[row]);
             self.examples.push(Example {
                 identity,
-                item: item.as_ref().and_then(|c| c[row]),
+                item: item
+                    .as_ref()
+                    .map(|c| c[row].unwrap_or_else(|| xxh3_128(format!("null item {ordinal}").as_bytes()))),
                 positive: positive[row],
                 payload: payload[row],
                 survives,
@@ -208,6 +217,76 @@ impl Witness {
         &self.known
     }
 
+    /// Learns from a batch which token stands for which identity: by what each token's examples sum up to, and by payload that
+    /// only one identity has.
+    pub fn learn(&mut self, batch: &BatchRows) {
+        let get = |name: &str| batch.frame.column(name).map(ints).unwrap_or_default();
+        let (users, copies) = (get(schema::USER), get(schema::COPY));
+        for (slot, payload) in payload_digests(&batch.frame, &self.payload).into_iter().enumerate() {
+            if copies.get(slot) != Some(&0) {
+                continue;
+            }
+            let (sum, rows) = self.sums.entry(users[slot]).or_default();
+            (*sum, *rows) = (sum.wrapping_add(payload), *rows + 1);
+            let owners = self.by_payload.get(&payload).map(Vec::as_slice).unwrap_or_default();
+            let mut owners = owners.iter().map(|o| self.examples[*o as usize].identity);
+            if let Some(first) = owners.next()
+                && owners.all(|other| other == first)
+            {
+                self.alone.entry(users[slot]).or_insert(first);
+            }
+        }
+    }
+
+    /// After [`Witness::learn`] of every batch: settles which token stands for which identity. Identities whose examples have
+    /// the same payload, value for value, are interchangeable.
+    pub fn settle(&mut self) {
+        let mut sums: BTreeMap<u128, (u128, u64)> = BTreeMap::new();
+        for example in self.examples.iter().filter(|e| e.survives) {
+            let (sum, rows) = sums.entry(example.identity).or_default();
+            (*sum, *rows) = (sum.wrapping_add(example.payload), *rows + 1);
+        }
+        let mut by_sum: HashMap<u128, Vec<u128>> = HashMap::new();
+        sums.iter().for_each(|(identity, (sum, _))| by_sum.entry(*sum).or_default().push(*identity));
+        let tokens: BTreeMap<i64, (u128, u64)> = self.sums.drain().collect();
+        let mut unresolved: Vec<(u64, i64)> = Vec::new();
+        for (token, (sum, rows)) in tokens {
+            let same = by_sum.get_mut(&sum).and_then(Vec::pop);
+            // Where examples were dropped, sums differ: what only one identity can have tells.
+            match same.or_else(|| self.alone.get(&token).copied()) {
+                Some(identity) => {
+                    self.users.agree(identity, token);
+                }
+                None => unresolved.push((rows, token)),
+            }
+        }
+        // What is left has only payload that others have too: the largest is the largest.
+        unresolved.sort_unstable_by_key(|(rows, token)| (std::cmp::Reverse(*rows), *token));
+        let mut left: Vec<(u64, u128)> =
+            sums.iter().filter(|(i, _)| !self.users.token.contains_key(i)).map(|(i, (_, rows))| (*rows, *i)).collect();
+        left.sort_unstable_by_key(|(rows, identity)| (std::cmp::Reverse(*rows), *identity));
+        for ((_, token), (_, identity)) in unresolved.into_iter().zip(left) {
+            self.users.agree(identity, token);
+        }
+    }
+
+    /// After `settle`: which token stands for which item, and so the known positives.
+    pub fn learn_items(&mut self, batch: &BatchRows) {
+        self.see(batch, &mut Findings::default());
+    }
+
+    /// After [`Witness::learn_items`] of every batch: the known positives, and the examples as not yet seen.
+    pub fn settle_items(&mut self) {
+        for example in &mut self.examples {
+            example.seen = false;
+            if let (true, Some(item)) = (example.positive, example.item)
+                && let (Some(user), Some(item)) = (self.users.token.get(&example.identity), self.items.token.get(&item))
+            {
+                self.known.entry(*user).or_default().insert(*item);
+            }
+        }
+    }
+
     /// Matches a batch's rows with examples: by payload, and by the identity that the token stands for.
     pub fn see(&mut self, batch: &BatchRows, findings: &mut Findings) {
         let get = |name: &str| batch.frame.column(name).map(ints).unwrap_or_default();
@@ -216,20 +295,28 @@ impl Witness {
             batch.frame.column(schema::ANCHOR).ok().and_then(|c| c.as_materialized_series().bool().ok().cloned());
         for (slot, payload) in payload_digests(&batch.frame, &self.payload).into_iter().enumerate() {
             let candidates = self.by_payload.get(&payload).map(Vec::as_slice).unwrap_or_default();
-            let fits = |e: &Example| self.users.token.get(&e.identity).is_none_or(|t| *t == users[slot]);
             let copy = copies.get(slot).is_some_and(|c| *c > 0);
-            let found = candidates.iter().copied().find(|o| {
-                let example = &self.examples[*o as usize];
-                (example.seen == copy) && fits(example)
-            });
+            let own = |e: &Example| self.users.token.get(&e.identity).is_none_or(|t| *t == users[slot]);
+            let open = |e: &Example| e.seen == copy;
+            let find = |fits: &dyn Fn(&Example) -> bool| {
+                candidates.iter().copied().find(|o| fits(&self.examples[*o as usize]))
+            };
+            let same_item = |e: &Example| match (e.item.and_then(|i| self.items.token.get(&i)), items.get(slot)) {
+                (Some(known), Some(token)) => known == token,
+                _ => true,
+            };
+            let found = find(&|e| open(e) && own(e) && same_item(e)).or_else(|| find(&|e| open(e) && own(e)));
             let Some(ordinal) = found else {
-                let problem = match (candidates.is_empty(), copy) {
-                    (true, _) => "no example of the input has this payload",
-                    (false, true) => "a copy of an example that was not there before",
-                    (false, false) => "the example is there twice, or with another identity",
+                let (column, problem) = if candidates.is_empty() {
+                    ("", "no example of the input has this payload")
+                } else if find(&open).is_some() {
+                    (schema::USER, "the example belongs to another identity")
+                } else if copy {
+                    ("", "a copy of an example that was not there before")
+                } else {
+                    ("", "the example is there twice")
                 };
-                self.copies_without += u64::from(copy);
-                findings.add_of_kind("examples", batch.finding(Some(slot), "", problem));
+                findings.add_of_kind("examples", batch.finding(Some(slot), column, problem));
                 continue;
             };
             let example = &mut self.examples[ordinal as usize];
@@ -267,23 +354,6 @@ impl Witness {
             if found != expected {
                 let problem = format!("counts.{name} is {found}, and the input gives {expected}");
                 findings.add(Finding::of(schema::MANIFEST, problem));
-            }
-        }
-    }
-
-    /// Reads all tokens first, so that masks can be compared with all known positives.
-    pub fn learn(&mut self, batch: &BatchRows) {
-        self.see(batch, &mut Findings::default());
-    }
-
-    /// After [`Witness::learn`] of every batch: the known positives, and the examples as not yet seen.
-    pub fn settle(&mut self) {
-        for example in &mut self.examples {
-            example.seen = false;
-            if let (true, Some(item)) = (example.positive, example.item)
-                && let (Some(user), Some(item)) = (self.users.token.get(&example.identity), self.items.token.get(&item))
-            {
-                self.known.entry(*user).or_default().insert(*item);
             }
         }
     }

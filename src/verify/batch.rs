@@ -42,10 +42,27 @@ impl View {
             anchor: get(schema::ANCHOR).map(bools).unwrap_or_default(),
             log_q: get(schema::LOG_Q).map(floats).unwrap_or_default(),
             label: role("label").map(texts).unwrap_or_default(),
-            request: role("request").map(|c| digests(c.as_materialized_series())).unwrap_or_default(),
+            request: role("request").map(|c| requests_of(dataset, batch, c)).unwrap_or_default(),
             time: role("time").map(|c| ints(&c.to_physical_repr())).unwrap_or_default(),
         }
     }
+}
+
+/// Digests of requests. A null is a request of its own, but an example and its copies are of one.
+fn requests_of(dataset: &Dataset, batch: &BatchRows, column: &Column) -> Vec<Option<u128>> {
+    let mut requests = digests(column.as_materialized_series());
+    let copies = batch.frame.column(schema::COPY).map(ints).unwrap_or_default();
+    if dataset.count("copies") > 0 && requests.contains(&None) {
+        let keys = super::totals::example_keys(dataset, batch);
+        let copied: std::collections::HashSet<u128> =
+            keys.iter().zip(&copies).filter(|(_, c)| **c > 0).map(|(k, _)| *k).collect();
+        for (request, key) in requests.iter_mut().zip(keys) {
+            if request.is_none() && copied.contains(&key) {
+                *request = Some(key);
+            }
+        }
+    }
+    requests
 }
 
 fn bools(column: &Column) -> Vec<bool> {

@@ -39,6 +39,10 @@ fn write(value: &AnyValue<'_>, out: &mut Vec<u8>) {
             put(6, &(series.len() as u64).to_le_bytes());
             series.iter().for_each(|v| write(&v, out));
         }
+        AnyValue::Struct(..) | AnyValue::StructOwned(..) => {
+            put(10, &[]);
+            value._iter_struct_av().for_each(|field| write(&field, out));
+        }
         AnyValue::Categorical(..) | AnyValue::CategoricalOwned(..) => {
             put(2, value.get_str().unwrap_or_default().as_bytes());
         }
@@ -47,7 +51,7 @@ fn write(value: &AnyValue<'_>, out: &mut Vec<u8>) {
         AnyValue::Time(t) | AnyValue::Duration(t, _) => put(7, &t.to_le_bytes()),
         other => match other.try_extract::<i128>() {
             Ok(integer) => put(8, &integer.to_le_bytes()),
-            // Structs and the rest by their full rendering.
+            // The rest by their full rendering.
             Err(_) => put(9, format!("{other:?}").as_bytes()),
         },
     }

@@ -131,6 +131,24 @@ pub fn schema_of(path: &std::path::Path) -> Option<Arc<arrow::datatypes::Schema>
     Some(Arc::clone(footer.schema()))
 }
 
+/// The columns that Polars reads, if it does not read all: it knows no half floats, 256-bit decimals and list views.
+pub fn readable_columns(path: &std::path::Path) -> Option<Vec<String>> {
+    fn foreign(data_type: &arrow::datatypes::DataType) -> bool {
+        use arrow::datatypes::DataType::*;
+        match data_type {
+            Float16 | Decimal256(..) | ListView(_) | LargeListView(_) | RunEndEncoded(..) => true,
+            List(f) | LargeList(f) | FixedSizeList(f, _) | Map(f, _) => foreign(f.data_type()),
+            Struct(fields) => fields.iter().any(|f| foreign(f.data_type())),
+            Dictionary(_, value) => foreign(value),
+            _ => false,
+        }
+    }
+    let schema = schema_of(path)?;
+    let all = schema.fields();
+    let known: Vec<String> = all.iter().filter(|f| !foreign(f.data_type())).map(|f| f.name().clone()).collect();
+    (known.len() < all.len()).then_some(known)
+}
+
 /// Payload columns must be the input's, in its order, with its types, nullability and metadata; `first`: the columns that
 /// layout "first" makes nullable. `hidden` columns are not carried, and `folders` become string columns.
 pub fn check_payload(

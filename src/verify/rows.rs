@@ -65,10 +65,12 @@ impl Wanted {
     }
 
     fn of(&self, path: &std::path::Path) -> Option<Vec<String>> {
-        let columns = self.columns.as_ref()?;
+        let readable = super::files::readable_columns(path);
+        let Some(columns) = self.columns.as_ref() else { return readable };
         let schema = super::files::schema_of(path)?;
         let names = schema.fields().iter().map(|f| f.name().clone());
-        Some(names.filter(|n| n.starts_with(schema::RESERVED) || columns.contains(n)).collect())
+        let wanted = names.filter(|n| n.starts_with(schema::RESERVED) || columns.contains(n));
+        Some(wanted.filter(|n| readable.as_ref().is_none_or(|r| r.contains(n))).collect())
     }
 }
 

@@ -369,7 +369,12 @@ impl Totals {
 const MIXING: f64 = 0.6;
 
 fn check_mixing(dataset: &Dataset, recomputed: &Recomputed, findings: &mut Findings) {
-    let whole = dataset.setting("compose.mode") == "user_spread" && dataset.value("compose.window").is_null();
+    let counts = &recomputed.counts;
+    // Of few identities or batches, the ratio says little.
+    let whole = dataset.setting("compose.mode") == "user_spread"
+        && dataset.value("compose.window").is_null()
+        && counts.users >= 200
+        && counts.batches >= 10;
     if let Some(ratio) = recomputed.metrics.co_user_ratio.filter(|ratio| whole && *ratio < MIXING) {
         let problem =
             format!("identities meet {ratio:.2} times as many others as in a random order: they are not mixed");

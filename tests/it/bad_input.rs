@@ -57,6 +57,9 @@ fn predicates_must_be_sql_about_rows_and_are_never_shown() {
     set("input.where=item + 1").fails(&["input.where", "true or false"]);
     let untyped = set("input.where=score > 'user-77'").fails(&["input.where"]);
     assert!(!untyped.contains("user-77"));
+    set("input.where= ").fails(&["input.where", "empty"]);
+    let nested = set("input.where=exists (select 1 where label = 'user-55')").fails(&["input.where"]);
+    assert!(!nested.contains("user-55"));
     set("mask.positive=label").fails(&["mask.positive"]);
     set("input.where=item < 0").fails(&["no example is left of 128 rows", "128 fail input.where"]);
 }

@@ -26,6 +26,8 @@ mod identity;
 mod masks;
 // request_packed, and layout "first" in all modes.
 mod requests;
+// Legal inputs unlike the usual, each verified against its own input.
+mod oddities;
 // Every Arrow type comes back as it went in.
 mod payload;
 // Stock readers and the README's Python.
