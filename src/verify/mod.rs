@@ -12,6 +12,7 @@ mod finding;
 mod look;
 mod masks;
 mod rows;
+mod tables;
 mod totals;
 
 pub use dataset::{Dataset, Recorded, RecordedFile};

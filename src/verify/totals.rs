@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use polars::prelude::{DataFrame, ParquetReader, SerReader};
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -11,15 +10,14 @@ use super::batch::View;
 use super::dataset::Dataset;
 use super::digest::digests;
 use super::finding::{Finding, Findings};
-use super::rows::{BatchRows, ints};
+use super::rows::BatchRows;
 use crate::schema;
 use crate::stats::{BatchStats, Counts, Metrics, co_user_ratio};
-use crate::store;
 
 /// Sums over the batches seen.
 pub struct Totals {
-    sample: Option<f64>,
-    stats: Vec<BatchStats>,
+    pub(super) sample: Option<f64>,
+    pub(super) stats: Vec<BatchStats>,
     rows: u64,
     /// Identities in reading order, as ordinals.
     reading: Vec<u32>,
@@ -28,7 +26,7 @@ pub struct Totals {
     tokens: Vec<i64>,
     /// By user: rows, and the most in one batch.
     per_user: Vec<(u64, u64)>,
-    items: HashMap<i64, ItemSeen>,
+    pub(super) items: HashMap<i64, ItemSeen>,
     requests: HashSet<u128>,
     null_requests: u64,
     /// The request of the row read last, and those whose run has ended.
@@ -39,9 +37,9 @@ pub struct Totals {
 }
 
 #[derive(Default, Clone, Copy)]
-struct ItemSeen {
-    originals: u64,
-    positives: u64,
+pub(super) struct ItemSeen {
+    pub(super) originals: u64,
+    pub(super) positives: u64,
     log_q: f32,
 }
 
@@ -240,52 +238,6 @@ impl Totals {
         notes
     }
 
-    fn compare_stats(&self, dataset: &Dataset, findings: &mut Findings) {
-        let Some(frame) = read_table(dataset, schema::STATS, findings) else { return };
-        let column = |name: &str| frame.column(name).map(ints).unwrap_or_default();
-        let recorded = column(schema::BATCH);
-        if self.sample.is_none() && recorded.len() != self.stats.len() {
-            let problem = format!("it has {} rows for {} batches", recorded.len(), self.stats.len());
-            findings.add(Finding::of(schema::STATS, problem));
-        }
-        type Pick = fn(&BatchStats) -> Option<i64>;
-        let picks: [(&str, Pick); 9] = [
-            ("rows", |s| Some(s.rows.into())),
-            ("users", |s| Some(s.users.into())),
-            ("max_rows_per_user", |s| Some(s.max_rows_per_user.into())),
-            ("same_user_pairs", |s| Some(s.same_user_pairs as i64)),
-            ("excluded_pairs", |s| Some(s.excluded_pairs as i64)),
-            ("matched_rows", |s| s.matched_rows.map(i64::from)),
-            ("min_valid_negatives", |s| Some(s.min_valid_negatives.into())),
-            ("requests", |s| s.requests.map(i64::from)),
-            ("copies", |s| Some(s.copies.into())),
-        ];
-        for (name, pick) in picks {
-            let recorded = column(name);
-            for stats in &self.stats {
-                // A role that is not in the payload can't be recounted.
-                let (Some(expected), Some(found)) = (pick(stats), recorded.get(stats.batch as usize)) else { continue };
-                if *found != expected {
-                    let finding = Finding::of(schema::STATS, format!("it is {found}, and the shards give {expected}"));
-                    let finding = Finding { batch: Some(stats.batch.into()), ..finding.column(name) };
-                    findings.add_of_kind("statistics", finding);
-                }
-            }
-        }
-        for (name, low) in [("time_min", true), ("time_max", false)] {
-            let Ok(recorded) = frame.column(name).map(|c| ints(&c.to_physical_repr())) else { continue };
-            for stats in &self.stats {
-                let Some(time) = stats.time else { continue };
-                let expected = if low { time.0 } else { time.1 };
-                if recorded.get(stats.batch as usize).is_some_and(|found| *found != expected) {
-                    let finding = Finding::of(schema::STATS, "it is not what the shards give");
-                    findings
-                        .add_of_kind("statistics", Finding { batch: Some(stats.batch.into()), ..finding.column(name) });
-                }
-            }
-        }
-    }
-
     fn compare_metrics(&self, dataset: &Dataset, recomputed: &Recomputed, findings: &mut Findings) {
         let found = serde_json::to_value(&recomputed.metrics).unwrap_or_default();
         let flat = |value: &Value| -> Vec<(String, Option<f64>)> {
@@ -341,28 +293,6 @@ impl Totals {
             }
         }
     }
-
-    fn check_items(&self, dataset: &Dataset, findings: &mut Findings) {
-        let Some(frame) = read_table(dataset, schema::ITEMS, findings) else { return };
-        let column = |name: &str| frame.column(name).map(ints).unwrap_or_default();
-        let (tokens, rows, positives) = (column(schema::ITEM), column("rows"), column("positives"));
-        if !tokens.is_sorted() {
-            findings.add(Finding::of(schema::ITEMS, "it is not ordered").column(schema::ITEM));
-        }
-        let exact = dataset.count("dropped") == 0;
-        let table: HashMap<i64, (i64, i64)> = tokens.into_iter().zip(rows.into_iter().zip(positives)).collect();
-        for (token, seen) in &self.items {
-            let found = table.get(token).copied();
-            let fits = |found: i64, seen: u64| if exact { found == seen as i64 } else { found >= seen as i64 };
-            if found.is_none_or(|(rows, positives)| !fits(rows, seen.originals) || !fits(positives, seen.positives)) {
-                let problem = format!(
-                    "item {token}: (rows, positives) are {found:?}, and the shards give {:?}",
-                    (seen.originals, seen.positives)
-                );
-                findings.add_of_kind("items", Finding::of(schema::ITEMS, problem).column("rows"));
-            }
-        }
-    }
 }
 
 /// Identities of user_spread should meet about as many others as in a random order; a stride lets the same ones meet again.
@@ -380,15 +310,6 @@ fn check_mixing(dataset: &Dataset, recomputed: &Recomputed, findings: &mut Findi
             format!("identities meet {ratio:.2} times as many others as in a random order: they are not mixed");
         findings.add(Finding::of(schema::BATCHES, problem).column(schema::USER));
     }
-}
-
-fn read_table(dataset: &Dataset, name: &str, findings: &mut Findings) -> Option<DataFrame> {
-    let file = store::open(&dataset.root.join(name));
-    let frame = file.ok().and_then(|f| crate::source::unless_panic(|| ParquetReader::new(f).finish().ok()).flatten());
-    if frame.is_none() && dataset.table(name).is_some() {
-        findings.add(Finding::of(name, "it can't be read as Parquet"));
-    }
-    frame
 }
 
 fn balance(dataset: &Dataset, seen: &Counts, findings: &mut Findings) {

@@ -1,0 +1,94 @@
+//! The tables beside the shards, against what the shards gave.
+
+use std::collections::HashMap;
+
+use polars::prelude::{DataFrame, ParquetReader, SerReader};
+
+use super::dataset::Dataset;
+use super::finding::{Finding, Findings};
+use super::rows::ints;
+use super::totals::Totals;
+use crate::schema;
+use crate::stats::BatchStats;
+use crate::store;
+
+impl Totals {
+    /// `stats.parquet`, batch by batch.
+    pub(super) fn compare_stats(&self, dataset: &Dataset, findings: &mut Findings) {
+        let Some(frame) = read_table(dataset, schema::STATS, findings) else { return };
+        let column = |name: &str| frame.column(name).map(ints).unwrap_or_default();
+        let recorded = column(schema::BATCH);
+        if self.sample.is_none() && recorded.len() != self.stats.len() {
+            let problem = format!("it has {} rows for {} batches", recorded.len(), self.stats.len());
+            findings.add(Finding::of(schema::STATS, problem));
+        }
+        type Pick = fn(&BatchStats) -> Option<i64>;
+        let picks: [(&str, Pick); 9] = [
+            ("rows", |s| Some(s.rows.into())),
+            ("users", |s| Some(s.users.into())),
+            ("max_rows_per_user", |s| Some(s.max_rows_per_user.into())),
+            ("same_user_pairs", |s| Some(s.same_user_pairs as i64)),
+            ("excluded_pairs", |s| Some(s.excluded_pairs as i64)),
+            ("matched_rows", |s| s.matched_rows.map(i64::from)),
+            ("min_valid_negatives", |s| Some(s.min_valid_negatives.into())),
+            ("requests", |s| s.requests.map(i64::from)),
+            ("copies", |s| Some(s.copies.into())),
+        ];
+        for (name, pick) in picks {
+            let recorded = column(name);
+            for stats in &self.stats {
+                // A role that is not in the payload can't be recounted.
+                let (Some(expected), Some(found)) = (pick(stats), recorded.get(stats.batch as usize)) else { continue };
+                if *found != expected {
+                    let finding = Finding::of(schema::STATS, format!("it is {found}, and the shards give {expected}"));
+                    let finding = Finding { batch: Some(stats.batch.into()), ..finding.column(name) };
+                    findings.add_of_kind("statistics", finding);
+                }
+            }
+        }
+        for (name, low) in [("time_min", true), ("time_max", false)] {
+            let Ok(recorded) = frame.column(name).map(|c| ints(&c.to_physical_repr())) else { continue };
+            for stats in &self.stats {
+                let Some(time) = stats.time else { continue };
+                let expected = if low { time.0 } else { time.1 };
+                if recorded.get(stats.batch as usize).is_some_and(|found| *found != expected) {
+                    let finding = Finding::of(schema::STATS, "it is not what the shards give");
+                    findings
+                        .add_of_kind("statistics", Finding { batch: Some(stats.batch.into()), ..finding.column(name) });
+                }
+            }
+        }
+    }
+
+    /// `items.parquet`, item by item.
+    pub(super) fn check_items(&self, dataset: &Dataset, findings: &mut Findings) {
+        let Some(frame) = read_table(dataset, schema::ITEMS, findings) else { return };
+        let column = |name: &str| frame.column(name).map(ints).unwrap_or_default();
+        let (tokens, rows, positives) = (column(schema::ITEM), column("rows"), column("positives"));
+        if !tokens.is_sorted() {
+            findings.add(Finding::of(schema::ITEMS, "it is not ordered").column(schema::ITEM));
+        }
+        let exact = dataset.count("dropped") == 0;
+        let table: HashMap<i64, (i64, i64)> = tokens.into_iter().zip(rows.into_iter().zip(positives)).collect();
+        for (token, seen) in &self.items {
+            let found = table.get(token).copied();
+            let fits = |found: i64, seen: u64| if exact { found == seen as i64 } else { found >= seen as i64 };
+            if found.is_none_or(|(rows, positives)| !fits(rows, seen.originals) || !fits(positives, seen.positives)) {
+                let problem = format!(
+                    "item {token}: (rows, positives) are {found:?}, and the shards give {:?}",
+                    (seen.originals, seen.positives)
+                );
+                findings.add_of_kind("items", Finding::of(schema::ITEMS, problem).column("rows"));
+            }
+        }
+    }
+}
+
+fn read_table(dataset: &Dataset, name: &str, findings: &mut Findings) -> Option<DataFrame> {
+    let file = store::open(&dataset.root.join(name));
+    let frame = file.ok().and_then(|f| crate::source::unless_panic(|| ParquetReader::new(f).finish().ok()).flatten());
+    if frame.is_none() && dataset.table(name).is_some() {
+        findings.add(Finding::of(name, "it can't be read as Parquet"));
+    }
+    frame
+}
