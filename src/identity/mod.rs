@@ -2,9 +2,10 @@
 //!
 //! Takes Arrow arrays of key columns; gives, per column, a code for each row and the token of each code.
 //! Promises: equal values have equal tokens whatever their integer width, string layout or dictionary; the codes
-//! depend on the set of values alone, not on threads or on the order in which chunks arrive.
+//! depend on the set of values alone, not on threads or on the order in which chunks arrive. The encoding is documented byte
+//! by byte, with test vectors, in [`canonical`].
 
-mod canonical;
+pub mod canonical;
 mod hasher;
 mod intern;
 mod plane;

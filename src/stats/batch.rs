@@ -42,6 +42,7 @@ impl BatchStats {
             seen.len() as u32
         };
         let request = plane.request.as_ref().map(|c| c.rows.as_slice());
+        let requests = request.map(|codes| distinct(rows, codes));
         let times = plane.time.as_ref().map(|time| rows.iter().map(move |r| time[*r as usize]));
         BatchStats {
             batch: batch as u32,
@@ -54,10 +55,11 @@ impl BatchStats {
                 .label
                 .as_ref()
                 .map(|labels| slices().map(|slice| matched(slice, &plane.identity.rows, labels, p)).sum()),
-            requests: request.map(|codes| distinct(rows, codes)),
-            max_requests_per_slice: request
-                .and_then(|codes| slices().map(|slice| distinct(slice, codes)).max())
-                .unwrap_or(0),
+            requests,
+            max_requests_per_slice: match (request, p.ranks) {
+                (Some(codes), 2..) => slices().map(|slice| distinct(slice, codes)).max().unwrap_or(0),
+                _ => requests.unwrap_or(0),
+            },
             copies: (first..first + rows.len()).filter(|at| plan.copy_at(*at) > 0).count() as u32,
             time: times.and_then(|times| Some((times.clone().min()?, times.max()?))),
             ..BatchStats::default()
