@@ -93,7 +93,7 @@ fn assert_cells(
 const RULES: &str =
     "mask.rules = [\"same:identity\", \"known_positive\"]\nidentity.keep_raw = true\noutput.path = \"out\"\n";
 
-fn all_ways(pipeline: &str, modes: &[&str], check: impl Fn(&Project, usize, bool)) {
+fn all_ways(pipeline: &str, modes: &[&str], classes: &str, check: impl Fn(&Project, usize, bool)) {
     for mode in modes {
         for (ranks, encoding) in [(1, "bitmap"), (4, "slots"), (2, "bitmap"), (1, "slots")] {
             let project = Project::new(&format!("{RULES}{pipeline}"));
@@ -107,7 +107,7 @@ fn all_ways(pipeline: &str, modes: &[&str], check: impl Fn(&Project, usize, bool
                 sets.push(set("compose.remainder", "pad"));
             }
             if *mode == "identity_grouped" {
-                sets.push(set("compose.group.classes", "{ a = 1, b = 1 }"));
+                sets.push(set("compose.group.classes", classes));
             }
             let sets: Vec<&str> = sets.iter().flat_map(|s| ["--set", s.as_str()]).collect();
             check(&project, ranks, encoding == "slots");
@@ -126,13 +126,18 @@ fn otto_agrees_with_sets() {
         "input.shards = [\"{}\"]\ncolumns = {{ identity = \"session\", item = \"aid\", label = \"type\", request = \"ts\" }}\ndedup.key = []\ncompose.batch_size = 64\nmask.positive = \"type <> 'clicks'\"",
         path.display()
     );
-    all_ways(&pipeline, &["user_spread", "request_packed"], |project, ranks, slots| {
-        if project.path("out").exists() {
-            let names = Names { identity: "session", item: "aid", row: None };
-            // No two rows of one session and item differ in more than time: they are excluded as the same identity's.
-            assert_cells(project, &input, &names, |row| types[row].as_deref() != Some("clicks"), ranks, slots);
-        }
-    });
+    all_ways(
+        &pipeline,
+        &["user_spread", "request_packed", "identity_grouped"],
+        "{ clicks = 1, carts = 1 }",
+        |project, ranks, slots| {
+            if project.path("out").exists() {
+                let names = Names { identity: "session", item: "aid", row: None };
+                // No two rows of one session and item differ in more than time: they are excluded as the same identity's.
+                assert_cells(project, &input, &names, |row| types[row].as_deref() != Some("clicks"), ranks, slots);
+            }
+        },
+    );
 }
 
 #[test]
@@ -143,7 +148,7 @@ fn transactions_agree_with_sets() {
         "input.shards = [\"{}\"]\ncolumns = {{ identity = \"household_id\", item = \"product_id\", request = \"basket_id\" }}\ncompose.batch_size = 1024",
         path.display()
     );
-    all_ways(&pipeline, &["user_spread"], |project, ranks, slots| {
+    all_ways(&pipeline, &["user_spread", "request_packed"], "", |project, ranks, slots| {
         if project.path("out").exists() {
             let names = Names { identity: "household_id", item: "product_id", row: None };
             assert_cells(project, &input, &names, |_| true, ranks, slots);
@@ -169,19 +174,24 @@ fn tables_full_of_nulls_agree_with_sets() {
     let input = table(columns);
     let pipeline = "input.shards = [\"in.parquet\"]\ncolumns = { identity = \"who\", item = \"item\", request = \"request\", label = \"label\" }\nidentity.nulls = \"distinct\"\ndedup.key = []\ncompose.batch_size = 48\nmask.positive = \"label = 'a' OR label = 'b'\"";
     let labels = texts(&input, "label");
-    all_ways(pipeline, &["user_spread", "request_packed", "identity_grouped"], |project, ranks, slots| {
-        if project.path("out").exists() {
-            let names = Names { identity: "who", item: "item", row: Some("row") };
-            assert_cells(
-                project,
-                &input,
-                &names,
-                |row| matches!(labels[row].as_deref(), Some("a" | "b")),
-                ranks,
-                slots,
-            );
-        } else {
-            write_parquet(&project.path("in.parquet"), std::slice::from_ref(&input));
-        }
-    });
+    all_ways(
+        pipeline,
+        &["user_spread", "request_packed", "identity_grouped"],
+        "{ a = 1, b = 1 }",
+        |project, ranks, slots| {
+            if project.path("out").exists() {
+                let names = Names { identity: "who", item: "item", row: Some("row") };
+                assert_cells(
+                    project,
+                    &input,
+                    &names,
+                    |row| matches!(labels[row].as_deref(), Some("a" | "b")),
+                    ranks,
+                    slots,
+                );
+            } else {
+                write_parquet(&project.path("in.parquet"), std::slice::from_ref(&input));
+            }
+        },
+    );
 }
