@@ -54,7 +54,7 @@ fn label(value: f64) -> String {
     match value.abs() {
         0.0 => "0".into(),
         v if v >= 10_000.0 => format!("{:.0}k", value / 1000.0),
-        v if v >= 10.0 => format!("{value:.0}"),
+        v if v >= 1000.0 => format!("{value:.0}"),
         v if v >= 0.01 => format!("{value:.2}").trim_end_matches('0').trim_end_matches('.').to_owned(),
         _ => format!("{value:.0e}"),
     }
@@ -63,7 +63,8 @@ fn label(value: f64) -> String {
 /// A little room around the values, so that none sits on the frame.
 fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
     let (low, high) = values.fold((f64::MAX, f64::MIN), |(l, h), v| (l.min(v), h.max(v)));
-    let room = ((high - low) * 0.06).max(high.abs() * 0.02).max(1e-9);
+    // A figure that hardly varies needs room for labels that differ.
+    let room = ((high - low) * 0.06).max(high.abs() * 0.1).max(1e-9);
     (if low >= 0.0 { (low - room).max(0.0) } else { low - room }, high + room)
 }
 
