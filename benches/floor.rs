@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::basic::Compression;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::basic::{Compression, Encoding};
 
-use batchwright::dataset::{ColumnHints, writer_properties};
-use batchwright::source::{Source, discover};
+use batchwright::dataset::{ColumnHints, LeafEncoding, writer_properties};
+use batchwright::schema::{NEGATIVES, SAME_USER};
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
@@ -27,20 +27,12 @@ fn main() {
     }
     let decode = cpu() - start;
 
-    let source = Source::open(discover(std::slice::from_ref(input)).expect("an input"), false).expect("footers");
-    let hints = ColumnHints {
-        dictionary: source
-            .fields()
-            .filter_map(|(column, field)| Some((field.name().clone(), source.dictionaries(column)?)))
-            .collect(),
-        dates_as_days: source.dates_as_days(),
-    };
     let mut encode = 0.0;
     for file in parquet_files(&Path::new(dataset).join("batches")) {
         let mut batches = Vec::new();
         read(&file, &mut |batch| batches.push(batch));
         let schema = batches[0].schema();
-        let properties = writer_properties(&schema, "zstd(1)".parse::<Compression>().expect("a codec"), &hints);
+        let properties = writer_properties(&schema, "zstd(1)".parse::<Compression>().expect("a codec"), &hints(&file));
         let start = cpu();
         let mut sink = Vec::new();
         let mut writer = ArrowWriter::try_new(&mut sink, Arc::clone(&schema), Some(properties.expect("properties")))
@@ -53,6 +45,28 @@ fn main() {
         encode += cpu() - start;
     }
     println!("{{\"decode\": {decode:.2}, \"encode\": {encode:.2}}}");
+}
+
+/// The encodings that a shard has.
+fn hints(file: &Path) -> ColumnHints {
+    let file = std::fs::File::open(file).expect("a file");
+    let footer = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).expect("a footer");
+    let mut hints = ColumnHints::default();
+    for column in footer.metadata().row_group(0).columns() {
+        let name = column.column_path().parts()[0].clone();
+        let encoding = match column.encodings().any(|e| e == Encoding::BYTE_STREAM_SPLIT) {
+            true => LeafEncoding::Split,
+            false if column.dictionary_page_offset().is_some() => LeafEncoding::Dictionary,
+            false => LeafEncoding::Plain,
+        };
+        for bitmaps in [SAME_USER, NEGATIVES] {
+            if name == bitmaps && encoding == LeafEncoding::Dictionary {
+                hints.bitmaps.push((bitmaps, column.uncompressed_size() as usize));
+            }
+        }
+        hints.leaves.entry(name).or_default().push(encoding);
+    }
+    hints
 }
 
 fn parquet_files(dir: &Path) -> Vec<PathBuf> {

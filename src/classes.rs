@@ -1,5 +1,8 @@
 //! The slots of a batch by a value: which are equal, numbered by first appearance.
 
+/// No class.
+const EMPTY: u32 = u32::MAX;
+
 /// A partition of a batch's slots into classes of equal values.
 #[derive(Debug, Clone, Default)]
 pub struct Classes {
@@ -7,32 +10,38 @@ pub struct Classes {
     pub of: Vec<u32>,
     starts: Vec<u32>,
     slots: Vec<u32>,
-    /// (value, class), ascending by value.
-    values: Vec<(u64, u32)>,
+    /// The value of each class.
+    values: Vec<u64>,
 }
 
 impl Classes {
-    pub fn new(values: impl Iterator<Item = u64>) -> Self {
-        let mut keyed: Vec<(u64, u32)> = values.zip(0..).collect();
-        keyed.sort_unstable();
-        let mut runs: Vec<&[(u64, u32)]> = keyed.chunk_by(|a, b| a.0 == b.0).collect();
-        runs.sort_unstable_by_key(|run| run[0].1);
-        let mut classes = Classes {
-            of: vec![0; keyed.len()],
-            starts: Vec::with_capacity(runs.len() + 1),
-            slots: Vec::with_capacity(keyed.len()),
-            values: Vec::with_capacity(runs.len()),
-        };
-        classes.starts.push(0);
-        for (class, run) in runs.iter().enumerate() {
-            classes.values.push((run[0].0, class as u32));
-            for (_, slot) in *run {
-                classes.of[*slot as usize] = class as u32;
-                classes.slots.push(*slot);
+    pub fn new(values: impl ExactSizeIterator<Item = u64>) -> Self {
+        // Open addressing: cheaper than sorting, and classes come out by first appearance.
+        let bits = (values.len() * 2).next_power_of_two().trailing_zeros().max(1);
+        let home = |value: u64| ((value ^ value >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - bits)) as usize;
+        let mut table = vec![EMPTY; 1 << bits];
+        let mut classes = Classes { of: Vec::with_capacity(values.len()), starts: vec![0], ..Classes::default() };
+        for value in values {
+            let mut at = home(value);
+            while table[at] != EMPTY && classes.values[table[at] as usize] != value {
+                at = (at + 1) & (table.len() - 1);
             }
-            classes.starts.push(classes.slots.len() as u32);
+            if table[at] == EMPTY {
+                table[at] = classes.values.len() as u32;
+                classes.values.push(value);
+                classes.starts.push(0);
+            }
+            classes.of.push(table[at]);
+            classes.starts[table[at] as usize + 1] += 1;
         }
-        classes.values.sort_unstable();
+        (1..classes.starts.len()).for_each(|k| classes.starts[k] += classes.starts[k - 1]);
+        let mut next = classes.starts.clone();
+        classes.slots = vec![0; classes.of.len()];
+        for (class, slot) in classes.of.iter().zip(0..) {
+            let place = &mut next[*class as usize];
+            classes.slots[*place as usize] = slot;
+            *place += 1;
+        }
         classes
     }
 
@@ -50,8 +59,8 @@ impl Classes {
         &self.slots[self.starts[class as usize] as usize..self.starts[class as usize + 1] as usize]
     }
 
-    /// (value, class), ascending by value.
-    pub fn values(&self) -> &[(u64, u32)] {
+    /// The value of each class.
+    pub fn values(&self) -> &[u64] {
         &self.values
     }
 

@@ -40,6 +40,11 @@ impl Cuts {
         groups.chunks(size).map(|some| some[0].start..some[some.len() - 1].end).collect()
     }
 
+    /// The batches of the first row group.
+    pub fn first_row_group(&self) -> Range<usize> {
+        self.shards.first().and_then(|s| s.row_groups.first()).cloned().unwrap_or(0..0)
+    }
+
     /// `part-00000.parquet`, with five digits or as many as the last part needs.
     pub fn name(&self, part: usize) -> String {
         let digits = (self.shards.len().max(1) - 1).to_string().len().max(5);

@@ -1,45 +1,106 @@
 //! Encodes the columns of one row group, all at once.
 
+use std::io::Write;
 use std::path::Path;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::FieldRef;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, compute_leaves};
 use parquet::errors::ParquetError;
+use parquet::file::properties::WriterPropertiesPtr;
+use parquet::file::writer::SerializedRowGroupWriter;
+use parquet::schema::types::ColumnDescPtr;
 use rayon::prelude::*;
 
+use super::bitmaps::{BitmapChunk, encode_bitmaps};
 use crate::error::{Error, Result};
+use crate::schema;
 
-/// A column of a row group: gives its arrays one by one, when it is their turn to be encoded.
+/// A column of a row group: gives its arrays one by one, when it is their turn to be encoded. A mask's bitmaps come as
+/// dictionaries.
 pub type ColumnSource<'a> = Box<dyn Iterator<Item = Result<ArrayRef>> + Send + 'a>;
 
-/// Encoded column chunks of one row group, in the order of the schema's leaves.
-pub fn encode(
-    path: &Path,
-    fields: &[FieldRef],
-    writers: Vec<ArrowColumnWriter>,
-    columns: Vec<ColumnSource<'_>>,
-) -> Result<Vec<ArrowColumnChunk>> {
-    let mut writers = writers.into_iter();
-    let work: Vec<_> = fields
-        .iter()
-        .zip(columns)
-        .map(|(field, column)| (field, column, writers.by_ref().take(leaves(field)).collect::<Vec<_>>()))
-        .collect();
-    let chunks: Vec<Vec<ArrowColumnChunk>> = work
-        .into_par_iter()
-        .map(|(field, column, mut writers)| {
-            let fail = |e: ParquetError| failed(path, field, &e);
-            for array in column {
-                let array = array?;
-                for (leaf, writer) in compute_leaves(field, &array).map_err(fail)?.iter().zip(&mut writers) {
-                    writer.write(leaf).map_err(fail)?;
-                }
+/// An encoded column chunk.
+pub enum Chunk {
+    Arrow(ArrowColumnChunk),
+    Bitmaps(BitmapChunk),
+}
+
+impl Chunk {
+    pub fn rows(&self) -> u64 {
+        match self {
+            Chunk::Arrow(chunk) => chunk.close().rows_written,
+            Chunk::Bitmaps(chunk) => chunk.close.rows_written,
+        }
+    }
+
+    pub fn append<W: Write + Send>(self, group: &mut SerializedRowGroupWriter<'_, W>) -> Result<(), ParquetError> {
+        match self {
+            Chunk::Arrow(chunk) => chunk.append_to_row_group(group),
+            Chunk::Bitmaps(chunk) => group.append_column(&chunk.bytes, chunk.close),
+        }
+    }
+}
+
+/// What encodes a row group's columns.
+pub struct Encoder<'a> {
+    /// The shard, for errors.
+    pub path: &'a Path,
+    pub fields: &'a [FieldRef],
+    pub leaves: &'a [ColumnDescPtr],
+    pub properties: &'a WriterPropertiesPtr,
+}
+
+impl Encoder<'_> {
+    /// Encoded column chunks of one row group, in the order of the schema's leaves; `writers` has one for each.
+    pub fn encode(&self, writers: Vec<ArrowColumnWriter>, columns: Vec<ColumnSource<'_>>) -> Result<Vec<Chunk>> {
+        let mut writers = writers.into_iter();
+        let mut first = 0;
+        let mut work = Vec::with_capacity(columns.len());
+        for (field, column) in self.fields.iter().zip(columns) {
+            let number = leaves(field);
+            work.push((field, column, first, writers.by_ref().take(number).collect::<Vec<_>>()));
+            first += number;
+        }
+        let chunks: Vec<Vec<Chunk>> = work
+            .into_par_iter()
+            .map(|(field, column, first, writers)| match field.name().as_str() {
+                schema::SAME_USER | schema::NEGATIVES => self.bitmaps(field, &self.leaves[first], column),
+                _ => self.arrays(field, writers, column),
+            })
+            .collect::<Result<_>>()?;
+        Ok(chunks.into_iter().flatten().collect())
+    }
+
+    fn bitmaps(&self, field: &FieldRef, leaf: &ColumnDescPtr, column: ColumnSource<'_>) -> Result<Vec<Chunk>> {
+        let batches: Vec<ArrayRef> = column.collect::<Result<_>>()?;
+        let chunk = encode_bitmaps(leaf, self.properties, &batches).map_err(|e| self.failed(field, &e))?;
+        Ok(vec![Chunk::Bitmaps(chunk)])
+    }
+
+    fn arrays(
+        &self,
+        field: &FieldRef,
+        mut writers: Vec<ArrowColumnWriter>,
+        column: ColumnSource<'_>,
+    ) -> Result<Vec<Chunk>> {
+        let fail = |e: ParquetError| self.failed(field, &e);
+        for array in column {
+            let array = array?;
+            for (leaf, writer) in compute_leaves(field, &array).map_err(fail)?.iter().zip(&mut writers) {
+                writer.write(leaf).map_err(fail)?;
             }
-            writers.into_iter().map(|w| w.close().map_err(fail)).collect()
-        })
-        .collect::<Result<_>>()?;
-    Ok(chunks.into_iter().flatten().collect())
+        }
+        writers.into_iter().map(|w| w.close().map(Chunk::Arrow).map_err(fail)).collect()
+    }
+
+    fn failed(&self, field: &FieldRef, error: &ParquetError) -> Error {
+        Error::output(
+            self.path,
+            format!("column `{}` can't be encoded ({error})", field.name()),
+            "drop it with input.drop",
+        )
+    }
 }
 
 /// Number of Parquet leaves below a field.
@@ -50,8 +111,4 @@ fn leaves(field: &FieldRef) -> usize {
         List(f) | LargeList(f) | FixedSizeList(f, _) | ListView(f) | LargeListView(f) | Map(f, _) => leaves(f),
         _ => 1,
     }
-}
-
-fn failed(path: &Path, field: &FieldRef, error: &ParquetError) -> Error {
-    Error::output(path, format!("column `{}` can't be encoded ({error})", field.name()), "drop it with input.drop")
 }

@@ -6,16 +6,30 @@ use arrow::datatypes::Schema;
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::basic::{Compression, Encoding};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
+use parquet::schema::types::ColumnPath;
 
 use crate::error::{Error, Result};
 use crate::schema;
 
-/// For top-level payload columns by name: for each leaf, whether the input's dictionaries held all its values.
+/// How a leaf of a payload column is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeafEncoding {
+    Dictionary,
+    Plain,
+    /// BYTE_STREAM_SPLIT: the first bytes of all values, then the second, and so on; floats compress better so.
+    Split,
+}
+
+/// What the data asks for.
 #[derive(Debug, Default, Clone)]
 pub struct ColumnHints {
-    pub dictionary: HashMap<String, Vec<bool>>,
+    /// For top-level payload columns by name, of each leaf.
+    pub leaves: HashMap<String, Vec<LeafEncoding>>,
     /// Whether the input stores its 64-bit dates as days, which other readers then take for dates.
     pub dates_as_days: bool,
+    /// Bitmap columns of which rows come again, and the most bytes that a row group's distinct ones are worth; the others
+    /// have no dictionary.
+    pub bitmaps: Vec<(&'static str, usize)>,
 }
 
 /// Properties for the shards of a dataset with this schema.
@@ -35,26 +49,45 @@ pub fn writer_properties(schema: &Schema, compression: Compression, hints: &Colu
         let root = descriptor.get_column_root_idx(leaf);
         let ordinal = leaf_of_root.entry(root).or_default();
         let name = schema.field(root).name();
-        let dictionary = hints.dictionary.get(name).and_then(|leaves| leaves.get(*ordinal)).copied();
+        let leaf = hints.leaves.get(name).and_then(|leaves| leaves.get(*ordinal)).copied();
         *ordinal += 1;
         let path = column.path().clone();
         builder = match name.as_str() {
-            schema::SAME_USER | schema::NEGATIVES => builder
-                .set_column_dictionary_enabled(path.clone(), false)
-                .set_column_statistics_enabled(path, EnabledStatistics::None),
+            schema::SAME_USER | schema::NEGATIVES => {
+                let limit = hints.bitmaps.iter().find(|(bitmaps, _)| bitmaps == name).map_or(0, |(_, limit)| *limit);
+                builder
+                    .set_column_dictionary_enabled(path.clone(), limit > 0)
+                    .set_column_dictionary_page_size_limit(path.clone(), limit)
+                    .set_column_statistics_enabled(path, EnabledStatistics::None)
+            }
             schema::SLOT
             | schema::USER_SLOT
             | schema::ITEM_SLOT
             | schema::REQUEST_SLOT
             | schema::EXCLUDED
             | schema::VALID_NEGATIVES => delta(builder, path),
-            _ if dictionary == Some(false) => builder.set_column_dictionary_enabled(path, false),
-            _ => builder,
+            _ => match leaf {
+                Some(leaf) => set_encoding(builder, path, leaf),
+                None => builder,
+            },
         };
     }
     Ok(builder.build())
 }
 
-fn delta(builder: WriterPropertiesBuilder, path: parquet::schema::types::ColumnPath) -> WriterPropertiesBuilder {
+/// Sets the encoding of a payload leaf.
+pub(super) fn set_encoding(
+    builder: WriterPropertiesBuilder,
+    path: ColumnPath,
+    encoding: LeafEncoding,
+) -> WriterPropertiesBuilder {
+    let builder = builder.set_column_dictionary_enabled(path.clone(), encoding == LeafEncoding::Dictionary);
+    match encoding {
+        LeafEncoding::Split => builder.set_column_encoding(path, Encoding::BYTE_STREAM_SPLIT),
+        LeafEncoding::Dictionary | LeafEncoding::Plain => builder,
+    }
+}
+
+fn delta(builder: WriterPropertiesBuilder, path: ColumnPath) -> WriterPropertiesBuilder {
     builder.set_column_dictionary_enabled(path.clone(), false).set_column_encoding(path, Encoding::DELTA_BINARY_PACKED)
 }

@@ -4,6 +4,7 @@
 //! Promises: the bytes depend on what is written alone, not on threads; everything is synced and re-read
 //! before the one rename that makes it appear.
 
+mod bitmaps;
 mod commit;
 mod cuts;
 mod encode;
@@ -11,11 +12,13 @@ mod encoding;
 mod manifest;
 mod shards;
 mod tables;
+mod trial;
 
 pub use commit::{check_target, commit, holds_dataset};
 pub use cuts::{Cuts, ShardCut};
 pub use encode::ColumnSource;
-pub use encoding::{ColumnHints, writer_properties};
+pub use encoding::{ColumnHints, LeafEncoding, writer_properties};
 pub use manifest::{InputRecord, Manifest, ShardRecord, TableRecord};
 pub use shards::{RowGroupColumns, ShardWriter, write_shards};
 pub use tables::{ItemRow, write_items, write_positives, write_stats};
+pub use trial::{TRIAL_ROWS, leaf_encodings};

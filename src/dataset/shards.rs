@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::datatypes::{FieldRef, SchemaRef};
-use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, ArrowWriter, ArrowWriterOptions};
+use parquet::arrow::arrow_writer::{ArrowRowGroupWriterFactory, ArrowWriter, ArrowWriterOptions};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use rayon::prelude::*;
 
 use super::cuts::{Cuts, ShardCut};
-use super::encode::{ColumnSource, encode};
+use super::encode::{Chunk, ColumnSource, Encoder};
 use super::manifest::ShardRecord;
 use crate::error::{Error, Result};
 use crate::pipeline::Pipeline;
@@ -48,7 +48,7 @@ pub fn write_shards<'a>(
             if let (Some(head), Some(tail)) = (groups.first(), groups.last()) {
                 prepare(head.start..tail.end)?;
             }
-            let encoded: Vec<Vec<Vec<ArrowColumnChunk>>> = groups
+            let encoded: Vec<Vec<Vec<Chunk>>> = groups
                 .par_iter()
                 .enumerate()
                 .map(|(k, batches)| {
@@ -119,17 +119,19 @@ impl Open {
         })
     }
 
-    fn encode(&self, row_group: usize, columns: Vec<ColumnSource<'_>>) -> Result<Vec<ArrowColumnChunk>> {
+    fn encode(&self, row_group: usize, columns: Vec<ColumnSource<'_>>) -> Result<Vec<Chunk>> {
         let writers = self.factory.create_column_writers(row_group).map_err(|e| self.failed(e))?;
-        encode(&self.path, &self.fields, writers, columns)
+        let leaves = self.file.schema_descr().columns();
+        Encoder { path: &self.path, fields: &self.fields, leaves, properties: self.file.properties() }
+            .encode(writers, columns)
     }
 
-    fn append(&mut self, chunks: Vec<ArrowColumnChunk>) -> Result<()> {
-        let rows = chunks.first().map_or(0, |c| c.close().rows_written);
+    fn append(&mut self, chunks: Vec<Chunk>) -> Result<()> {
+        let rows = chunks.first().map_or(0, Chunk::rows);
         let append = || {
             let mut group = self.file.next_row_group()?;
             for chunk in chunks {
-                chunk.append_to_row_group(&mut group)?;
+                chunk.append(&mut group)?;
             }
             group.close().map(|_| ())
         };

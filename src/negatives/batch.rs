@@ -54,9 +54,9 @@ impl Same {
 
 /// The mask of one row; bits are indexed by slot.
 pub struct RowMask<'a> {
-    /// Slots that are not negatives, without the row itself.
+    /// Slots that a rule excludes; whether the row itself is among them does not matter.
     pub excluded: &'a Bits,
-    /// Number of slots that are.
+    /// Number of other slots that are valid negatives.
     pub valid: u32,
 }
 
@@ -97,11 +97,24 @@ impl<'a> BatchMasks<'a> {
         }
     }
 
-    /// Appends the row of `width` bytes that marks the slots of the row's identity, the row itself among them.
-    pub fn append_same_user(&self, slot: u32, width: usize, out: &mut Vec<u8>) {
+    /// Slots whose masks are the same, but for the anchor's own bit: each rule puts them in one class. With a rule at all,
+    /// they exclude one another.
+    pub fn kinds(&self) -> Classes {
+        let users = (self.same_user || self.known.is_some()).then_some(&self.users);
+        let items = self.items.as_ref().filter(|_| self.known.is_some());
+        let classes: Vec<&Classes> =
+            users.into_iter().chain(items).chain(self.same.iter().map(|s| &s.classes)).collect();
+        match classes.as_slice() {
+            [] => Classes::new((0..self.rows).map(|slot| slot as u64)),
+            [first, others @ ..] => others.iter().fold(Classes::clone(first), |all, next| all.and(next)),
+        }
+    }
+
+    /// Appends the row of `width` bytes that marks the slots of a user.
+    pub fn append_same_user(&self, user: u32, width: usize, out: &mut Vec<u8>) {
         let start = out.len();
         out.resize(start + width, 0);
-        let own = self.users.members(self.users.of[slot as usize]);
+        let own = self.users.members(user);
         own.iter().for_each(|s| out[start + *s as usize / 8] |= 1 << (s % 8));
     }
 
@@ -124,8 +137,8 @@ impl<'a> BatchMasks<'a> {
         if let (Some(_), Some(items)) = (&self.known, &self.items) {
             items.members(items.of[slot as usize]).iter().for_each(|s| self.excluded.set(*s));
         }
-        self.excluded.unset(slot);
-        let valid = self.rows as u32 - 1 - self.excluded.count();
+        let others = self.excluded.count() - u32::from(self.excluded.get(slot));
+        let valid = self.rows as u32 - 1 - others;
         RowMask { excluded: &self.excluded, valid }
     }
 

@@ -25,10 +25,8 @@ impl Bits {
         *word |= bit;
     }
 
-    pub fn unset(&mut self, slot: u32) {
-        let (word, bit) = (&mut self.words[slot as usize / 64], 1 << (slot % 64));
-        self.ones -= u32::from(*word & bit != 0);
-        *word &= !bit;
+    pub fn get(&self, slot: u32) -> bool {
+        self.words[slot as usize / 64] >> (slot % 64) & 1 == 1
     }
 
     pub fn union(&mut self, other: &Bits) {

@@ -76,14 +76,14 @@ impl Positives {
         let own = self.of(identity);
         let mut hit = |class: u32| items.members(class).iter().for_each(|slot| bits.set(*slot));
         if let Some(dense) = self.dense.get(&identity).filter(|_| own.len() > items.len()) {
-            for &(item, class) in items.values() {
-                if dense[item as usize / 64] >> (item % 64) & 1 == 1 {
+            for (item, class) in items.values().iter().zip(0..) {
+                if dense[*item as usize / 64] >> (item % 64) & 1 == 1 {
                     hit(class);
                 }
             }
         } else if own.len() > items.len() * 4 {
-            for &(item, class) in items.values() {
-                if own.binary_search(&(item as u32)).is_ok() {
+            for (item, class) in items.values().iter().zip(0..) {
+                if own.binary_search(&(*item as u32)).is_ok() {
                     hit(class);
                 }
             }
@@ -121,16 +121,16 @@ impl Lookup {
     pub fn new(items: &Classes, catalogue: usize) -> Self {
         if catalogue <= DIRECT {
             let mut classes = vec![EMPTY; catalogue];
-            items.values().iter().for_each(|(item, class)| classes[*item as usize] = *class);
+            items.values().iter().zip(0..).for_each(|(item, class)| classes[*item as usize] = class);
             return Lookup::Direct(classes);
         }
         let mut slots = vec![(0, EMPTY); (items.len() * 2).next_power_of_two().max(2)];
-        for &(item, class) in items.values() {
-            let mut at = home(item as u32, slots.len());
+        for (item, class) in items.values().iter().map(|item| *item as u32).zip(0..) {
+            let mut at = home(item, slots.len());
             while slots[at].1 != EMPTY {
                 at = (at + 1) & (slots.len() - 1);
             }
-            slots[at] = (item as u32, class);
+            slots[at] = (item, class);
         }
         Lookup::Hashed(slots)
     }

@@ -9,8 +9,8 @@ mod bits;
 mod columns;
 mod known_positive;
 mod log_q;
+mod patterns;
 
-pub use batch::{BatchMasks, RowMask};
 pub use bits::{Bits, set_bits};
 
 pub use columns::{BatchColumns, Columns};

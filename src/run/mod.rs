@@ -61,11 +61,13 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
     let spilled = rows.spilled_bytes();
 
     progress.stage("writing batches", plan.order.len());
+    let first = cuts.first_row_group();
+    rows.prepare(plan, first.clone())?;
     let writer = ShardWriter {
         pipeline: p,
         root: &root,
         schema: output.schema(),
-        properties: output.properties(source)?,
+        properties: output.properties(source, &columns, &rows, &first)?,
         cuts: &cuts,
     };
     let stats = output::StatsSink::new(plan.batches());

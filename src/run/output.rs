@@ -4,21 +4,21 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use arrow::array::Array;
+use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use parquet::file::properties::WriterProperties;
 use rayon::prelude::*;
 
 use crate::classes::Classes;
 use crate::compose::Plan;
-use crate::dataset::{ColumnHints, Cuts, RowGroupColumns, writer_properties};
-use crate::error::Result;
+use crate::dataset::{ColumnHints, Cuts, RowGroupColumns, TRIAL_ROWS, leaf_encodings, writer_properties};
+use crate::error::{Error, Result};
 use crate::keys::KeyPlane;
 use crate::negatives::{BatchColumns, Columns};
 use crate::payload::{Constancy, Decoder, Payload, RowGroupSpan, Scratch, Sink, Spill};
-use crate::pipeline::{Layout, Pipeline};
+use crate::pipeline::{Layout, Pipeline, Rule};
 use crate::progress::Progress;
-use crate::schema::Generated;
+use crate::schema::{self, Generated, bitmap_bytes};
 use crate::source::{self, InputColumn, Source};
 use crate::stats::BatchStats;
 use crate::store;
@@ -101,11 +101,56 @@ impl<'a> Output<'a> {
         self.carried.len()
     }
 
-    pub fn properties(&self, source: &Source) -> Result<WriterProperties> {
-        let dictionary =
-            self.carried.iter().filter_map(|c| Some((c.field.name().clone(), source.dictionaries(c.column)?)));
-        let hints = ColumnHints { dictionary: dictionary.collect(), dates_as_days: source.dates_as_days() };
-        writer_properties(&self.schema(), self.pipeline.compression, &hints)
+    /// How shards are encoded: by the input's footers and the first rows of the output. The payload of the first row group
+    /// must be there.
+    pub fn properties(
+        &self,
+        source: &Source,
+        columns: &Columns<'_>,
+        rows: &Rows,
+        first: &Range<usize>,
+    ) -> Result<WriterProperties> {
+        let p = self.pipeline;
+        let part = rows.of(first)?;
+        let leaves = self.carried.par_iter().enumerate().filter_map(|(k, carried)| {
+            let dictionary = source.dictionaries(carried.column)?;
+            let trial = self.first_rows(columns, &part, k, first.clone()).and_then(|rows| {
+                let fail = |e: parquet::errors::ParquetError| {
+                    let problem = format!("column `{}` can't be encoded ({e})", carried.field.name());
+                    Error::output(&p.output, problem, "drop it with input.drop")
+                };
+                leaf_encodings(&carried.field, &rows, &dictionary, p.compression).map_err(fail)
+            });
+            Some(trial.map(|leaves| (carried.field.name().clone(), leaves)))
+        });
+        let leaves = leaves.collect::<Result<_>>()?;
+        // Half of a row group's bitmaps: with more distinct ones, a dictionary is not worth its indices.
+        let limit = bitmap_bytes(p.batch_size).saturating_mul(first.len() * p.slice()) / 2;
+        let mut bitmaps = vec![(schema::SAME_USER, limit)];
+        if !p.rules.contains(&Rule::KnownPositive) {
+            bitmaps.push((schema::NEGATIVES, limit));
+        }
+        let hints = ColumnHints { leaves, dates_as_days: source.dates_as_days(), bitmaps };
+        writer_properties(&self.schema(), p.compression, &hints)
+    }
+
+    /// A payload column's first rows in the output, of these batches.
+    fn first_rows(
+        &self,
+        columns: &Columns<'_>,
+        part: &PartRows,
+        column: usize,
+        batches: Range<usize>,
+    ) -> Result<Vec<ArrayRef>> {
+        let carried = &self.carried[column];
+        let number = TRIAL_ROWS.min(carried.chunk_rows);
+        let batch = |b: usize| (b * columns.plan.batch_size, columns.plan.batch(b));
+        let sources = batches.map(batch).flat_map(|(position, batch)| {
+            let slice = &batch[..batch.len().min(number)];
+            self.sources(columns, carried, part, position, slice)
+        });
+        let rows: Vec<Option<u32>> = sources.take(number).collect();
+        part.payload().gather(column, carried.field.data_type(), &rows)
     }
 
     /// The payload of all examples: in memory if it fits `budget` bytes, else in scratch files in `spill_dir`, by parts of

@@ -9,7 +9,8 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::guard::guarded;
-use super::preflight::{InputColumn, RowGroup, Source, root_bytes};
+use super::preflight::{InputColumn, RowGroup, Source};
+use super::stored::root_bytes;
 use crate::error::{Error, Result};
 use crate::store;
 

@@ -9,6 +9,7 @@ mod discover;
 mod guard;
 mod predicate;
 mod preflight;
+mod stored;
 
 pub use decode::{decode, decode_each};
 pub use discover::{Found, discover};

@@ -5,8 +5,6 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::basic::{Encoding, PageType, Type};
-use parquet::file::metadata::{ColumnChunkMetaData, PageEncodingStats, RowGroupMetaData};
 use rayon::prelude::*;
 
 use super::discover::Found;
@@ -53,7 +51,7 @@ pub struct Source {
     pub shards: Vec<Shard>,
     pub row_groups: Vec<RowGroup>,
     pub rows: u32,
-    schema: Arc<Schema>,
+    pub(super) schema: Arc<Schema>,
     hive: Vec<FieldRef>,
 }
 
@@ -134,60 +132,6 @@ impl Source {
         bytes / u64::from(self.rows.max(1))
     }
 
-    /// What a column takes in all shards, uncompressed, by the footers.
-    pub fn column_bytes(&self, column: InputColumn) -> u64 {
-        let InputColumn::File(index) = column else { return 0 };
-        let shards = self.shards.iter();
-        shards.map(|s| s.footer.metadata().row_groups().iter().map(|g| root_bytes(s, g, index)).sum::<u64>()).sum()
-    }
-
-    /// What a column takes once decoded, as far as footers tell: at least its fixed-width values, and what is encoded.
-    pub fn decoded_bytes(&self, column: InputColumn) -> u64 {
-        let encoded = self.column_bytes(column);
-        let InputColumn::File(index) = column else { return u64::from(self.rows) * 16 };
-        let width = |physical: Type, length: i32| match physical {
-            Type::BOOLEAN => 1,
-            Type::INT32 | Type::FLOAT => 4,
-            Type::INT64 | Type::DOUBLE => 8,
-            Type::INT96 => 12,
-            Type::FIXED_LEN_BYTE_ARRAY => u64::try_from(length).unwrap_or(16),
-            Type::BYTE_ARRAY => 24,
-        };
-        let shards = self.shards.iter();
-        let values: u64 = shards
-            .flat_map(|s| s.footer.metadata().row_groups().iter().map(move |g| (s, g)))
-            .flat_map(|(s, g)| g.columns().iter().enumerate().map(move |(leaf, c)| (s, leaf, c)))
-            .filter(|(s, leaf, _)| s.footer.parquet_schema().get_column_root_idx(*leaf) == index)
-            .map(|(_, _, c)| {
-                let values = u64::try_from(c.num_values()).unwrap_or(0);
-                values.saturating_mul(width(c.column_type(), c.column_descr().type_length()) + 1)
-            })
-            .sum();
-        values.max(encoded)
-    }
-
-    /// Whether there are 64-bit dates, and all of them are stored as days.
-    pub fn dates_as_days(&self) -> bool {
-        let Some(shard) = self.shards.first() else { return false };
-        let descriptor = shard.footer.parquet_schema();
-        let dates = self.schema.fields().iter().enumerate().filter(|(_, f)| *f.data_type() == DataType::Date64);
-        let mut stored = dates.flat_map(|(root, _)| {
-            (0..descriptor.num_columns())
-                .filter(move |leaf| descriptor.get_column_root_idx(*leaf) == root)
-                .map(|leaf| descriptor.column(leaf).physical_type())
-        });
-        stored.next() == Some(Type::INT32) && stored.all(|physical| physical == Type::INT32)
-    }
-
-    /// For each leaf of a column: whether dictionaries hold all its values, in every row group.
-    pub fn dictionaries(&self, column: InputColumn) -> Option<Vec<bool>> {
-        let InputColumn::File(index) = column else { return None };
-        let descriptor = self.shards.first()?.footer.parquet_schema();
-        let leaves = (0..descriptor.num_columns()).filter(|leaf| descriptor.get_column_root_idx(*leaf) == index);
-        let groups = || self.shards.iter().flat_map(|s| s.footer.metadata().row_groups());
-        Some(leaves.map(|leaf| groups().all(|group| in_dictionary(group.column(leaf)))).collect())
-    }
-
     pub fn place(&self, group: &RowGroup) -> Place {
         Place::file(&self.shards[group.shard].path).row_group(group.ordinal)
     }
@@ -262,26 +206,4 @@ fn hive_keys(found: &[Found], schema: &Schema) -> Result<Vec<String>> {
         ));
     }
     Ok(first)
-}
-
-/// Uncompressed bytes of a top-level column in a row group.
-pub(super) fn root_bytes(shard: &Shard, group: &RowGroupMetaData, root: usize) -> u64 {
-    let leaves = group.columns().iter().enumerate();
-    leaves
-        .filter(|(leaf, _)| shard.footer.parquet_schema().get_column_root_idx(*leaf) == root)
-        .map(|(_, chunk)| u64::try_from(chunk.uncompressed_size()).unwrap_or(0))
-        .sum()
-}
-
-fn in_dictionary(chunk: &ColumnChunkMetaData) -> bool {
-    let plain = |e: Encoding| !matches!(e, Encoding::RLE | Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY);
-    match (chunk.dictionary_page_offset(), chunk.page_encoding_stats()) {
-        (None, _) => chunk.num_values() == 0,
-        // The dictionary page itself is PLAIN, so encodings alone can't tell of an overflow; page statistics can.
-        (Some(_), Some(pages)) => {
-            let data = |s: &&PageEncodingStats| matches!(s.page_type, PageType::DATA_PAGE | PageType::DATA_PAGE_V2);
-            !pages.iter().filter(data).any(|s| plain(s.encoding))
-        }
-        (Some(_), None) => true,
-    }
 }

@@ -72,9 +72,9 @@ impl BatchStats {
         BatchStats::of(p, plane, plan, batch, &Classes::new(codes))
     }
 
-    /// Adds what the mask of one row says.
-    pub fn add_row(&mut self, valid: u32, rows: u32) {
-        self.excluded_pairs += u64::from(rows - 1 - valid);
+    /// Adds what the masks of `anchors` rows say: each has `valid` negatives in a batch of `rows`.
+    pub fn add_anchors(&mut self, anchors: u32, valid: u32, rows: u32) {
+        self.excluded_pairs += u64::from(anchors) * u64::from(rows - 1 - valid);
         self.min_valid_negatives = self.min_valid_negatives.min(valid);
         self.max_valid_negatives = self.max_valid_negatives.max(valid);
     }

@@ -89,7 +89,7 @@ pub fn check(
             let problem = format!("it is {}, and the mask has {offered}", valid.get(slot).copied().unwrap_or(-1));
             findings.add_of_kind("counts of negatives", batch.finding(Some(slot), schema::VALID_NEGATIVES, problem));
         }
-        stats.add_row(offered.min(rows as u32 - 1), rows as u32);
+        stats.add_anchors(1, offered.min(rows as u32 - 1), rows as u32);
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use arrow::array::AsArray;
-use arrow::datatypes::{Float32Type, Int32Type, Int64Type};
+use arrow::array::{ArrayRef, AsArray};
+use arrow::datatypes::{Float32Type, Int32Type, Int64Type, UInt32Type};
 use batchwright::compose::compose;
 use batchwright::keys::KeyPlane;
 use batchwright::negatives::{Columns, Positives, log_q};
@@ -44,6 +44,12 @@ fn excluded(rule: &str, plane: &KeyPlane, known: &HashMap<u32, HashSet<u32>>, i:
     }
 }
 
+/// Bitmaps come as dictionaries.
+fn bitmap(column: &ArrayRef, row: usize) -> &[u8] {
+    let dictionary = column.as_dictionary::<UInt32Type>();
+    dictionary.values().as_fixed_size_binary().value(dictionary.keys().value(row) as usize)
+}
+
 fn bit(bytes: &[u8], j: usize) -> bool {
     bytes[j / 8] >> (j % 8) & 1 == 1
 }
@@ -76,12 +82,12 @@ fn assert_masks(p: &Pipeline, whole: &KeyPlane, plane: &KeyPlane) {
                 let candidate = rows.get(j).copied();
                 let same_user =
                     candidate.is_some_and(|c| plane.identity.rows[c as usize] == plane.identity.rows[anchor as usize]);
-                assert_eq!(bit(arrays["bw_same_user"].as_fixed_size_binary().value(i), j), same_user);
+                assert_eq!(bit(bitmap(arrays["bw_same_user"], i), j), same_user);
                 let shut = candidate
                     .is_none_or(|c| c == anchor || rules.iter().any(|rule| excluded(rule, plane, &known, anchor, c)));
                 match &listed {
                     Some(list) => assert_eq!(list.contains(&(j as i32)), shut && i != j && candidate.is_some()),
-                    None => assert_eq!(bit(arrays["bw_negatives"].as_fixed_size_binary().value(i), j), !shut),
+                    None => assert_eq!(bit(bitmap(arrays["bw_negatives"], i), j), !shut),
                 }
                 if let Some(c) = candidate {
                     number += i32::from(!shut);

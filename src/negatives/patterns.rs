@@ -1,0 +1,138 @@
+//! The mask columns of one batch. Rows with equal masks share one, which is worked out once.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, DictionaryArray, FixedSizeBinaryArray, Int32Array, ListArray, PrimitiveArray, UInt32Array,
+};
+use arrow::buffer::{Buffer, OffsetBuffer};
+use arrow::datatypes::UInt32Type;
+use arrow::error::ArrowError;
+
+use super::batch::BatchMasks;
+use crate::classes::Classes;
+use crate::error::{Error, Result};
+use crate::pipeline::{Encoding, Pipeline};
+use crate::schema::{MAX_EXCLUSIONS, bitmap_bytes, excluded_element};
+use crate::stats::BatchStats;
+
+/// The mask columns of a batch.
+pub struct Patterns {
+    /// Dictionary of bitmaps.
+    pub same_user: Option<ArrayRef>,
+    /// Dictionary of bitmaps, or lists of slots.
+    pub negatives: ArrayRef,
+    /// Number of valid negatives, by slot.
+    pub valid: Int32Array,
+}
+
+impl Patterns {
+    /// Works out the masks and adds what they say to `stats`. Fails if exclusions pass 2³¹−1.
+    pub fn new(p: &Pipeline, masks: &mut BatchMasks<'_>, same_user: bool, stats: &mut BatchStats) -> Result<Self> {
+        let width = bitmap_bytes(p.batch_size);
+        let kinds = masks.kinds();
+        let slots = p.encoding == Encoding::Slots;
+        let mut bitmaps = Vec::with_capacity(if slots { 0 } else { kinds.len() * width });
+        let mut lists = Lists::default();
+        let valid = walk(p, masks, &kinds, stats, |excluded, first, members, stats| {
+            if slots {
+                lists.push(excluded.slots());
+            } else {
+                let start = bitmaps.len();
+                excluded.append_negatives(kinds.of.len(), first, width, &mut bitmaps);
+                stats.offered_exclusions += excluded.overlap(&bitmaps[start..]) * u64::from(members);
+            }
+        })?;
+        let negatives = match slots {
+            true => lists.array(&kinds),
+            false => dictionary(&kinds, width, bitmaps),
+        };
+        let same_user = same_user.then(|| {
+            let mut bitmaps = Vec::with_capacity(masks.users.len() * width);
+            (0..masks.users.len() as u32).for_each(|user| masks.append_same_user(user, width, &mut bitmaps));
+            dictionary(&masks.users, width, bitmaps)
+        });
+        let fail = |e: ArrowError| {
+            Error::pipeline(
+                "compose.batch_size",
+                format!("a batch's masks do not fit an array ({e})"),
+                "use a smaller one",
+            )
+        };
+        Ok(Patterns {
+            same_user: same_user.transpose().map_err(fail)?,
+            negatives: negatives.map_err(fail)?,
+            valid: kinds.of.iter().map(|kind| valid[*kind as usize]).collect::<Vec<i32>>().into(),
+        })
+    }
+}
+
+/// Adds what a batch's masks say to its statistics, without keeping them.
+pub fn measure(p: &Pipeline, masks: &mut BatchMasks<'_>, stats: &mut BatchStats) -> Result<()> {
+    let kinds = masks.kinds();
+    walk(p, masks, &kinds, stats, |_, _, _, _| {}).map(|_| ())
+}
+
+/// Calls `each` with the exclusions of each kind of row, a slot of that kind and their number. Gives the number of valid negatives
+/// by kind.
+fn walk(
+    p: &Pipeline,
+    masks: &mut BatchMasks<'_>,
+    kinds: &Classes,
+    stats: &mut BatchStats,
+    mut each: impl FnMut(&super::Bits, u32, u32, &mut BatchStats),
+) -> Result<Vec<i32>> {
+    let rows = kinds.of.len() as u32;
+    let mut valid = Vec::with_capacity(kinds.len());
+    for kind in 0..kinds.len() as u32 {
+        let members = kinds.members(kind);
+        let (first, number) = (members[0], members.len() as u32);
+        let mask = masks.row(first);
+        stats.add_anchors(number, mask.valid, rows);
+        if stats.excluded_pairs > MAX_EXCLUSIONS {
+            return Err(Error::pipeline(
+                "mask.rules",
+                format!("batch {} of {} rows has more than 2³¹−1 excluded pairs", stats.batch, p.batch_size),
+                "use a smaller batch_size, or narrower rules",
+            ));
+        }
+        valid.push(mask.valid as i32);
+        each(mask.excluded, first, number, stats);
+    }
+    Ok(valid)
+}
+
+/// A column of bitmaps, that of a class on each of its slots.
+fn dictionary(classes: &Classes, width: usize, bitmaps: Vec<u8>) -> std::result::Result<ArrayRef, ArrowError> {
+    let values = FixedSizeBinaryArray::try_new(width as i32, Buffer::from_vec(bitmaps), None)?;
+    let keys: PrimitiveArray<UInt32Type> = UInt32Array::from(classes.of.clone());
+    Ok(Arc::new(DictionaryArray::try_new(keys, Arc::new(values))?))
+}
+
+/// Ascending slots, a list a kind.
+#[derive(Default)]
+struct Lists {
+    slots: Vec<i32>,
+    ends: Vec<usize>,
+}
+
+impl Lists {
+    fn push(&mut self, slots: impl Iterator<Item = u32>) {
+        self.slots.extend(slots.map(|slot| slot as i32));
+        self.ends.push(self.slots.len());
+    }
+
+    /// The list of its kind for each slot, without the slot itself.
+    fn array(&self, kinds: &Classes) -> std::result::Result<ArrayRef, ArrowError> {
+        let (mut ends, mut values) = (Vec::with_capacity(kinds.of.len() + 1), Vec::new());
+        ends.push(0);
+        for (kind, slot) in kinds.of.iter().zip(0i32..) {
+            let start = if *kind == 0 { 0 } else { self.ends[*kind as usize - 1] };
+            let list = &self.slots[start..self.ends[*kind as usize]];
+            values.extend(list.iter().copied().filter(|other| *other != slot));
+            ends.push(values.len() as i32);
+        }
+        let values = Arc::new(Int32Array::from(values));
+        Ok(Arc::new(ListArray::try_new(excluded_element(), OffsetBuffer::new(ends.into()), values, None)?))
+    }
+}

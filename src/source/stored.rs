@@ -1,0 +1,97 @@
+//! How the input stores its columns, by its footers: what that takes, and how the output had best store them.
+
+use arrow::datatypes::DataType;
+use parquet::basic::{Encoding, Type};
+use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
+
+use super::preflight::{InputColumn, Shard, Source};
+
+impl Source {
+    /// What a column takes in all shards, uncompressed, by the footers.
+    pub fn column_bytes(&self, column: InputColumn) -> u64 {
+        let InputColumn::File(index) = column else { return 0 };
+        let shards = self.shards.iter();
+        shards.map(|s| s.footer.metadata().row_groups().iter().map(|g| root_bytes(s, g, index)).sum::<u64>()).sum()
+    }
+
+    /// What a column takes once decoded, as far as footers tell: at least its fixed-width values, and what is encoded.
+    pub fn decoded_bytes(&self, column: InputColumn) -> u64 {
+        let encoded = self.column_bytes(column);
+        let InputColumn::File(index) = column else { return u64::from(self.rows) * 16 };
+        let of_values = |chunk: &ColumnChunkMetaData| values(chunk).saturating_mul(width(chunk).unwrap_or(24) + 1);
+        let all: u64 = self.leaves(index).into_iter().flat_map(|leaf| self.chunks(leaf)).map(of_values).sum();
+        all.max(encoded)
+    }
+
+    /// Whether there are 64-bit dates, and all of them are stored as days.
+    pub fn dates_as_days(&self) -> bool {
+        let Some(shard) = self.shards.first() else { return false };
+        let descriptor = shard.footer.parquet_schema();
+        let dates = self.schema.fields().iter().enumerate().filter(|(_, f)| *f.data_type() == DataType::Date64);
+        let mut stored =
+            dates.flat_map(|(root, _)| self.leaves(root)).map(|leaf| descriptor.column(leaf).physical_type());
+        stored.next() == Some(Type::INT32) && stored.all(|physical| physical == Type::INT32)
+    }
+
+    /// For each leaf of a column: whether dictionaries hold all its values, in every row group, and made it smaller.
+    pub fn dictionaries(&self, column: InputColumn) -> Option<Vec<bool>> {
+        let InputColumn::File(index) = column else { return None };
+        let serves = |leaf: usize| {
+            let stored: u64 = self.chunks(leaf).map(uncompressed).sum();
+            let plain = self.chunks(leaf).map(|c| Some(values(c).saturating_mul(width(c)?))).sum::<Option<u64>>();
+            self.chunks(leaf).all(in_dictionary) && plain.is_none_or(|plain| stored < plain)
+        };
+        Some(self.leaves(index).into_iter().map(serves).collect())
+    }
+
+    /// The leaves of a top-level column.
+    fn leaves(&self, root: usize) -> Vec<usize> {
+        let Some(shard) = self.shards.first() else { return Vec::new() };
+        let descriptor = shard.footer.parquet_schema();
+        (0..descriptor.num_columns()).filter(|leaf| descriptor.get_column_root_idx(*leaf) == root).collect()
+    }
+
+    /// A leaf's chunks, those of all row groups.
+    fn chunks(&self, leaf: usize) -> impl Iterator<Item = &ColumnChunkMetaData> {
+        let groups = self.shards.iter().flat_map(|s| s.footer.metadata().row_groups());
+        groups.filter_map(move |group| group.columns().get(leaf))
+    }
+}
+
+pub(super) fn root_bytes(shard: &Shard, group: &RowGroupMetaData, root: usize) -> u64 {
+    let leaves = group.columns().iter().enumerate();
+    leaves
+        .filter(|(leaf, _)| shard.footer.parquet_schema().get_column_root_idx(*leaf) == root)
+        .map(|(_, chunk)| uncompressed(chunk))
+        .sum()
+}
+
+fn uncompressed(chunk: &ColumnChunkMetaData) -> u64 {
+    u64::try_from(chunk.uncompressed_size()).unwrap_or(0)
+}
+
+fn values(chunk: &ColumnChunkMetaData) -> u64 {
+    u64::try_from(chunk.num_values()).unwrap_or(0)
+}
+
+/// Bytes of a plain value, rounded up; `None` where it varies.
+fn width(chunk: &ColumnChunkMetaData) -> Option<u64> {
+    match chunk.column_type() {
+        Type::BOOLEAN => Some(1),
+        Type::INT32 | Type::FLOAT => Some(4),
+        Type::INT64 | Type::DOUBLE => Some(8),
+        Type::INT96 => Some(12),
+        Type::FIXED_LEN_BYTE_ARRAY => Some(u64::try_from(chunk.column_descr().type_length()).unwrap_or(16)),
+        Type::BYTE_ARRAY => None,
+    }
+}
+
+/// Whether all data pages of a chunk refer to its dictionary, which did not overflow then.
+fn in_dictionary(chunk: &ColumnChunkMetaData) -> bool {
+    let of_dictionary = |e: Encoding| matches!(e, Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY);
+    match chunk.dictionary_page_offset() {
+        None => chunk.num_values() == 0,
+        // The chunk's own list of encodings can't tell, as the dictionary itself is plain; that of its data pages can.
+        Some(_) => chunk.page_encoding_stats_mask().is_none_or(|pages| pages.encodings().all(of_dictionary)),
+    }
+}
