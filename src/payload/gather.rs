@@ -16,6 +16,9 @@ pub struct RowGroupSpan {
     pub rows: u32,
 }
 
+/// Arrays of which this share is wanted are kept as they are.
+pub const KEEP_WHOLE: f64 = 0.875;
+
 /// What takes decoded arrays: the input row of the first value, and the values.
 pub type Sink<'a> = dyn FnMut(u32, ArrayRef) -> Result<()> + 'a;
 
@@ -25,20 +28,46 @@ pub trait Decoder: Sync {
     fn decode(&self, column: usize, row_group: usize, each: &mut Sink<'_>) -> Result<()>;
 }
 
-/// One column's arrays; its i-th value over all of them is that of the i-th wanted row.
+/// A wanted row: its ordinal among those wanted, and where it is in the input.
+#[derive(Debug, Clone, Copy)]
+pub struct WantedRow {
+    pub ordinal: u32,
+    pub input_row: u32,
+}
+
+/// Consecutive values of a column.
+struct Chunk {
+    array: ArrayRef,
+    /// Number of wanted rows.
+    wanted: u32,
+    /// Where other rows are among them: the first input row.
+    first_row: Option<u32>,
+}
+
+/// One column's values of the wanted rows, in order.
 struct Column {
-    chunks: Vec<ArrayRef>,
-    /// First value of each chunk, and the number of all values.
+    chunks: Vec<Chunk>,
+    /// First wanted row of each chunk, and the number of all.
     starts: Vec<u32>,
 }
 
 impl Column {
-    fn new(chunks: Vec<ArrayRef>) -> Self {
+    fn new(chunks: Vec<Chunk>) -> Self {
         let mut starts = vec![0u32];
         for chunk in &chunks {
-            starts.push(starts[starts.len() - 1] + chunk.len() as u32);
+            starts.push(starts[starts.len() - 1] + chunk.wanted);
         }
         Column { chunks, starts }
+    }
+
+    /// The chunk and the place in it of a row.
+    fn find(&self, row: WantedRow) -> (usize, usize) {
+        let chunk = self.starts.partition_point(|start| *start <= row.ordinal) - 1;
+        let at = match self.chunks[chunk].first_row {
+            Some(first) => row.input_row - first,
+            None => row.ordinal - self.starts[chunk],
+        };
+        (chunk, at as usize)
     }
 }
 
@@ -52,13 +81,13 @@ impl Payload {
     pub fn load(decoder: &impl Decoder, wanted: &[Arc<Vec<u32>>]) -> Result<Self> {
         let groups = decoder.spans().len();
         let tasks: Vec<(usize, usize)> = (0..wanted.len()).flat_map(|c| (0..groups).map(move |g| (c, g))).collect();
-        let mut decoded: Vec<Vec<ArrayRef>> = tasks
+        let mut decoded: Vec<Vec<Chunk>> = tasks
             .into_par_iter()
             .map(|(column, group)| {
                 let mut kept = Vec::new();
                 if !within(&wanted[column], decoder.spans()[group]).is_empty() {
                     decoder.decode(column, group, &mut |first_row, array| {
-                        kept.extend(pick(&array, &wanted[column], first_row)?);
+                        kept.extend(keep(array, &wanted[column], first_row)?);
                         Ok(())
                     })?;
                 }
@@ -73,21 +102,19 @@ impl Payload {
 
     /// From columns' arrays, the wanted rows in order.
     pub(super) fn from_arrays(columns: Vec<Vec<ArrayRef>>) -> Self {
-        Payload { columns: columns.into_iter().map(Column::new).collect() }
+        let chunk = |array: ArrayRef| Chunk { wanted: array.len() as u32, array, first_row: None };
+        let column = |arrays: Vec<ArrayRef>| Column::new(arrays.into_iter().map(chunk).collect());
+        Payload { columns: columns.into_iter().map(column).collect() }
     }
 
-    /// The column's values of wanted rows, by their ordinal among them, in the order given; `None` is a null.
-    pub fn gather(&self, column: usize, data_type: &DataType, rows: &[Option<u32>]) -> Result<Vec<ArrayRef>> {
+    /// The column's values of wanted rows, in the order given; `None` is a null.
+    pub fn gather(&self, column: usize, data_type: &DataType, rows: &[Option<WantedRow>]) -> Result<Vec<ArrayRef>> {
         let column = &self.columns[column];
         let null = new_null_array(data_type, 1);
-        let mut sources: Vec<&dyn Array> = column.chunks.iter().map(|c| c.as_ref()).collect();
+        let mut sources: Vec<&dyn Array> = column.chunks.iter().map(|c| c.array.as_ref()).collect();
         let nowhere = (sources.len(), 0);
         sources.push(null.as_ref());
-        let find = |at: u32| {
-            let chunk = column.starts.partition_point(|start| *start <= at) - 1;
-            (chunk, (at - column.starts[chunk]) as usize)
-        };
-        let indices: Vec<(usize, usize)> = rows.iter().map(|row| row.map_or(nowhere, find)).collect();
+        let indices: Vec<(usize, usize)> = rows.iter().map(|row| row.map_or(nowhere, |row| column.find(row))).collect();
         let mut out = Vec::new();
         interleave_in_parts(&sources, &indices, &mut out)?;
         if out.is_empty() {
@@ -101,6 +128,17 @@ impl Payload {
 pub(super) fn within(rows: &[u32], span: RowGroupSpan) -> &[u32] {
     let end = u64::from(span.first_row) + u64::from(span.rows);
     &rows[rows.partition_point(|r| *r < span.first_row)..rows.partition_point(|r| u64::from(*r) < end)]
+}
+
+/// What is kept of an array whose first value is that of `first_row`; `None` if nothing is wanted. Copying most of it to be rid
+/// of a few rows would cost more than they take.
+fn keep(array: ArrayRef, wanted: &[u32], first_row: u32) -> Result<Option<Chunk>> {
+    let wanted_here = within(wanted, RowGroupSpan { first_row, rows: array.len() as u32 }).len();
+    if wanted_here as f64 >= KEEP_WHOLE * array.len() as f64 {
+        return Ok(Some(Chunk { array, wanted: wanted_here as u32, first_row: Some(first_row) }));
+    }
+    let chunk = |array: ArrayRef| Chunk { wanted: array.len() as u32, array, first_row: None };
+    Ok(pick(&array, wanted, first_row)?.map(chunk))
 }
 
 /// The wanted rows of an array whose first value is that of `first_row`; `None` without any.

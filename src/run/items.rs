@@ -9,7 +9,7 @@ use super::prepare::Prepared;
 use crate::dataset::{self, InputRecord, ItemRow, TableRecord};
 use crate::error::Result;
 use crate::negatives::ln_share;
-use crate::payload::{Decoder, Payload, RowGroupSpan, Sink};
+use crate::payload::{Decoder, Payload, RowGroupSpan, Sink, WantedRow};
 use crate::pipeline::Pipeline;
 use crate::source::{self, InputColumn, Source};
 use crate::store;
@@ -24,13 +24,16 @@ pub fn write(p: &Pipeline, prepared: &Prepared, root: &Path) -> Result<Vec<Table
         let mut wanted = prepared.item_example.clone();
         wanted.sort_unstable();
         let decoder = OneColumn::new(&prepared.source, column);
-        let ordinal = |input_row: u32| wanted.partition_point(|row| *row < input_row) as u32;
+        let row = |input_row: u32| {
+            let ordinal = wanted.partition_point(|row| *row < input_row) as u32;
+            WantedRow { ordinal, input_row }
+        };
         let payload = Payload::load(&decoder, &[Arc::new(wanted.clone())])?;
         let values = order
             .chunks(1 << 16)
             .map(|codes| {
-                let rows: Vec<Option<u32>> =
-                    codes.iter().map(|c| Some(ordinal(prepared.item_example[*c as usize]))).collect();
+                let rows: Vec<Option<WantedRow>> =
+                    codes.iter().map(|c| Some(row(prepared.item_example[*c as usize]))).collect();
                 payload.gather(0, field.data_type(), &rows)
             })
             .collect::<Result<Vec<_>>>()?;

@@ -3,7 +3,9 @@
 use serde::Serialize;
 
 use super::prepare::Prepared;
-use crate::pipeline::Pipeline;
+use super::sources::{From, carried_fields};
+use crate::payload::KEEP_WHOLE;
+use crate::pipeline::{Mode, Pipeline};
 
 /// What encoders and decoders hold beside keys and payload, for each thread.
 const IN_FLIGHT: u64 = 96 << 20;
@@ -36,8 +38,45 @@ pub struct Memory {
 
 /// The estimate for a run in `limit` bytes (`None`: half of what is free).
 pub fn memory(p: &Pipeline, prepared: &Prepared, limit: Option<u64>) -> Memory {
-    let (keys, payload) = (keys(prepared), payload(p, prepared));
-    Memory { keys, payload, spill: if payload > payload_budget(prepared, limit) { payload } else { 0 } }
+    let payload = payload_bytes(p, prepared);
+    let spill = if payload.whole > payload_budget(prepared, limit) { payload.in_parts } else { 0 };
+    Memory { keys: keys(prepared), payload: payload.whole, spill }
+}
+
+/// Decoded bytes of what is carried, as far as the footers tell.
+#[derive(Debug, Clone, Copy)]
+pub struct PayloadBytes {
+    /// With one value of requests' columns for each request.
+    pub whole: u64,
+    /// Cut into parts of the output, each with what its rows need.
+    pub in_parts: u64,
+}
+
+pub fn payload_bytes(p: &Pipeline, prepared: &Prepared) -> PayloadBytes {
+    let Prepared { source, plane, .. } = prepared;
+    let rows = plane.len();
+    let requests = plane.request.as_ref().map_or(rows, |request| {
+        let mut seen = vec![false; request.len()];
+        request.rows.iter().for_each(|code| seen[*code as usize] = true);
+        seen.into_iter().filter(|seen| *seen).count()
+    });
+    let kept = |bytes: u64, rows: usize| {
+        let share = rows as f64 / f64::from(source.rows.max(1));
+        (bytes as f64 * if share >= KEEP_WHOLE { 1.0 } else { share }) as u64
+    };
+    let mut bytes = PayloadBytes { whole: 0, in_parts: 0 };
+    for (column, field) in carried_fields(p, source) {
+        let decoded = source.decoded_bytes(column);
+        let (whole, in_parts) = match (From::of(p, field.name()), p.mode) {
+            (From::Row, _) => (rows, rows),
+            (_, Mode::RequestPacked) => (requests, requests),
+            // The rows of a request may stand in as many parts.
+            _ => (requests, rows),
+        };
+        bytes.whole += kept(decoded, whole);
+        bytes.in_parts += kept(decoded, in_parts);
+    }
+    bytes
 }
 
 fn keys(prepared: &Prepared) -> u64 {
@@ -49,11 +88,4 @@ fn keys(prepared: &Prepared) -> u64 {
     let rows = plane.len() as u64;
     // Beside the codes: times, input rows, the plan, logQ, and each part's rows.
     rows * (4 * coded as u64 + 28) + distinct as u64 * 24
-}
-
-fn payload(p: &Pipeline, prepared: &Prepared) -> u64 {
-    let names = |name: &String| !p.drop.contains(name) && (p.keep_raw || !p.identity.contains(name));
-    let carried = prepared.source.fields().filter(|(_, f)| names(f.name())).map(|(c, _)| c);
-    let rows = prepared.plane.len() as f64 / f64::from(prepared.source.rows.max(1));
-    (carried.map(|c| prepared.source.decoded_bytes(c)).sum::<u64>() as f64 * rows) as u64
 }

@@ -6,6 +6,7 @@ mod memory;
 mod output;
 mod prepare;
 mod rows;
+mod sources;
 
 pub use figures::{ClassBalance, Figures, advice, baselines, class_balance, figures};
 pub use memory::{Memory, memory};
@@ -55,9 +56,9 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
     let columns = Columns { pipeline: p, plane, plan, positives: positives.as_ref(), log_q };
     let cuts = Cuts::new(p, plan.batches(), source.row_bytes());
     progress.stage("reading payload", output.columns() * source.row_groups.len());
-    let budget = memory::payload_budget(&prepared, settings.memory);
+    let memory = (memory::payload_bytes(p, &prepared), memory::payload_budget(&prepared, settings.memory));
     let spill_dir = settings.spill_dir.clone().unwrap_or_else(|| staging.spill());
-    let rows = output.load(source, &columns, &cuts, (budget, &spill_dir), progress)?;
+    let rows = output.load(source, &columns, &cuts, memory, &spill_dir, progress)?;
     let spilled = rows.spilled_bytes();
 
     progress.stage("writing batches", plan.order.len());

@@ -9,30 +9,28 @@ use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use parquet::file::properties::WriterProperties;
 use rayon::prelude::*;
 
-use crate::classes::Classes;
 use crate::compose::Plan;
 use crate::dataset::{ColumnHints, Cuts, RowGroupColumns, TRIAL_ROWS, leaf_encodings, writer_properties};
 use crate::error::{Error, Result};
 use crate::keys::KeyPlane;
 use crate::negatives::{BatchColumns, Columns};
 use crate::payload::{Constancy, Decoder, Payload, RowGroupSpan, Scratch, Sink, Spill};
-use crate::pipeline::{Layout, Pipeline, Rule};
+use crate::pipeline::{Pipeline, Rule};
 use crate::progress::Progress;
 use crate::schema::{self, Generated, bitmap_bytes};
 use crate::source::{self, InputColumn, Source};
 use crate::stats::BatchStats;
 use crate::store;
 
+use super::memory::PayloadBytes;
 use super::rows::{PartRows, Rows};
+use super::sources::{Carriers, From, RowSources, carried_fields};
 
 /// A payload column of the output.
 struct Carried {
     column: InputColumn,
     field: FieldRef,
-    /// Its values must be constant within a request.
-    of_request: bool,
-    /// Its values stand only on the first row of each request.
-    first_only: bool,
+    from: From,
     /// Rows that are gathered and encoded at a time; by the footers, so the same for every run.
     chunk_rows: usize,
 }
@@ -43,53 +41,30 @@ const MAX_PARTS: u64 = 256;
 /// What is gathered of a column at a time, in bytes.
 const CHUNK_BYTES: u64 = 4 << 20;
 
-/// An iterator's items in vectors of `size`.
-struct Chunks<I> {
-    rows: I,
-    size: usize,
-}
-
-impl<I: Iterator> Iterator for Chunks<I> {
-    type Item = Vec<I::Item>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let chunk: Vec<I::Item> = self.rows.by_ref().take(self.size).collect();
-        (!chunk.is_empty()).then_some(chunk)
-    }
-}
-
 pub struct Output<'a> {
     pipeline: &'a Pipeline,
     carried: Vec<Carried>,
     fields: Vec<FieldRef>,
-    /// The input rows that bring requests' columns, each request's first example; ascending.
-    carrier_rows: Arc<Vec<u32>>,
-    /// By request: the ordinal of its carrier among them.
-    carrier_of: Vec<u32>,
+    carriers: Carriers,
 }
 
 impl<'a> Output<'a> {
     pub fn new(p: &'a Pipeline, source: &Source, plane: &KeyPlane) -> Self {
-        let hidden = |name: &String| p.drop.contains(name) || (!p.keep_raw && p.identity.contains(name));
-        let carried: Vec<Carried> = source
-            .fields()
-            .filter(|(_, field)| !hidden(field.name()))
+        let carried: Vec<Carried> = carried_fields(p, source)
             .map(|(column, field)| {
-                let of_request = p.request_columns.contains(field.name());
-                let first_only = of_request && p.layout == Layout::First;
-                let field = match first_only {
-                    true => Arc::new(Field::clone(field).with_nullable(true)),
-                    false => Arc::clone(field),
+                let from = From::of(p, field.name());
+                let field = match from {
+                    From::RequestFirst => Arc::new(Field::clone(field).with_nullable(true)),
+                    From::Row | From::Request => Arc::clone(field),
                 };
                 let row_bytes = (source.column_bytes(column) / u64::from(source.rows.max(1))).max(1);
                 let chunk_rows = (CHUNK_BYTES / row_bytes).clamp(1, 1 << 16) as usize;
-                Carried { column, field, of_request, first_only, chunk_rows }
+                Carried { column, field, from, chunk_rows }
             })
             .collect();
         let mut fields: Vec<FieldRef> = carried.iter().map(|c| Arc::clone(&c.field)).collect();
         fields.extend(Generated::of(p).into_iter().map(|g| Arc::new(g.field(p.batch_size))));
-        let (carrier_rows, carrier_of) = request_carriers(plane);
-        Output { pipeline: p, carried, fields, carrier_rows: Arc::new(carrier_rows), carrier_of }
+        Output { pipeline: p, carried, fields, carriers: Carriers::new(plane) }
     }
 
     pub fn schema(&self) -> SchemaRef {
@@ -144,13 +119,11 @@ impl<'a> Output<'a> {
     ) -> Result<Vec<ArrayRef>> {
         let carried = &self.carried[column];
         let number = TRIAL_ROWS.min(carried.chunk_rows);
-        let batch = |b: usize| (b * columns.plan.batch_size, columns.plan.batch(b));
-        let sources = batches.map(batch).flat_map(|(position, batch)| {
-            let slice = &batch[..batch.len().min(number)];
-            self.sources(columns, carried, part, position, slice)
-        });
-        let rows: Vec<Option<u32>> = sources.take(number).collect();
-        part.payload().gather(column, carried.field.data_type(), &rows)
+        let batches = batches.start..batches.end.min(batches.start + number.div_ceil(columns.plan.batch_size));
+        let rows = RowSources::new(&self.carriers, columns, part, batches, |batch| 0..batch.len());
+        let rows = rows.of(carried.from);
+        let rows = &rows[..rows.len().min(number)];
+        part.payload().gather(column, carried.field.data_type(), rows)
     }
 
     /// The payload of all examples: in memory if it fits `budget` bytes, else in scratch files in `spill_dir`, by parts of
@@ -160,22 +133,21 @@ impl<'a> Output<'a> {
         source: &Source,
         columns: &Columns<'_>,
         cuts: &Cuts,
-        memory: (u64, &Path),
+        (needs, budget): (PayloadBytes, u64),
+        spill_dir: &Path,
         progress: &Progress,
     ) -> Result<Rows> {
-        let (budget, spill_dir) = memory;
         let (plane, plan) = (columns.plane, columns.plan);
         let decoder = SourceDecoder::new(self, source, plane, progress);
         let wanted = |rows: &Arc<Vec<u32>>, carriers: &Arc<Vec<u32>>| -> Vec<Arc<Vec<u32>>> {
-            self.carried.iter().map(|c| Arc::clone(if c.first_only { carriers } else { rows })).collect()
+            self.carried.iter().map(|c| Arc::clone(if c.from == From::Row { rows } else { carriers })).collect()
         };
-        let bytes = self.payload_bytes(source, plane);
-        if bytes <= budget {
+        if needs.whole <= budget {
             let rows = Arc::new(plane.input_row.clone());
-            return Ok(Rows::whole(Payload::load(&decoder, &wanted(&rows, &self.carrier_rows))?));
+            return Ok(Rows::whole(Payload::load(&decoder, &wanted(&rows, &self.carriers.rows))?));
         }
         // Two parts may be held at once, beside what is encoded.
-        let parts = bytes.div_ceil((budget / 3).max(1)).clamp(2, MAX_PARTS) as usize;
+        let parts = needs.in_parts.div_ceil((budget / 3).max(1)).clamp(2, MAX_PARTS) as usize;
         let ranges = cuts.parts(parts);
         let lists: Vec<(Vec<u32>, Vec<u32>)> =
             ranges.par_iter().map(|batches| self.wanted_by(plane, plan, batches.clone())).collect();
@@ -185,7 +157,7 @@ impl<'a> Output<'a> {
             .iter()
             .map(|(examples, carriers)| {
                 let rows = Arc::new(examples.iter().map(|e| plane.input_row[*e as usize]).collect());
-                let carriers = Arc::new(carriers.iter().map(|c| self.carrier_rows[*c as usize]).collect());
+                let carriers = Arc::new(carriers.iter().map(|c| self.carriers.rows[*c as usize]).collect());
                 wanted(&rows, &carriers)
             })
             .collect();
@@ -194,23 +166,13 @@ impl<'a> Output<'a> {
         Ok(Rows::spilled(spill, ranges, lists))
     }
 
-    /// Decoded bytes of what is carried, as far as the footers tell: encoded values, which dictionaries make smaller.
-    fn payload_bytes(&self, source: &Source, plane: &KeyPlane) -> u64 {
-        let kept = |bytes: u64, rows: usize| (bytes as f64 * rows as f64 / f64::from(source.rows.max(1))) as u64;
-        let of = |c: &Carried| {
-            let rows = if c.first_only { self.carrier_rows.len() } else { plane.len() };
-            kept(source.decoded_bytes(c.column), rows)
-        };
-        self.carried.iter().map(of).sum()
-    }
-
     /// The examples and the carriers (as ordinals) that a range of batches needs, ascending.
     fn wanted_by(&self, plane: &KeyPlane, plan: &Plan, batches: Range<usize>) -> (Vec<u32>, Vec<u32>) {
         let b = plan.batch_size;
         let mut examples = plan.order[batches.start * b..(batches.end * b).min(plan.order.len())].to_vec();
         let mut carriers: Vec<u32> = match &plane.request {
-            Some(request) if self.carried.iter().any(|c| c.first_only) => {
-                examples.iter().map(|e| self.carrier_of[request.rows[*e as usize] as usize]).collect()
+            Some(request) if self.carried.iter().any(|c| c.from != From::Row) => {
+                examples.iter().map(|e| self.carriers.of[request.rows[*e as usize] as usize]).collect()
             }
             _ => Vec::new(),
         };
@@ -219,24 +181,6 @@ impl<'a> Output<'a> {
             list.dedup();
         }
         (examples, carriers)
-    }
-
-    /// The wanted rows that bring a column's values for a slice of a batch, whose first row is at `position`.
-    fn sources(
-        &self,
-        columns: &Columns<'_>,
-        carried: &Carried,
-        part: &PartRows,
-        position: usize,
-        slice: &[u32],
-    ) -> Vec<Option<u32>> {
-        match (&columns.plane.request, carried.first_only) {
-            (Some(request), true) => {
-                let carriers = on_first_rows(slice, &request.rows, &self.carrier_of);
-                carriers.into_iter().map(|c| c.map(|c| part.carrier(c))).collect()
-            }
-            _ => slice.iter().enumerate().map(|(k, row)| Some(part.example(position + k, *row))).collect(),
-        }
     }
 
     /// The columns of a row group's batches, for each rank.
@@ -254,21 +198,15 @@ impl<'a> Output<'a> {
         let part = rows.of(&batches)?;
         let slice = self.pipeline.slice();
         let rank = |rank: usize| {
-            let of_rank = move |batch: &[u32]| (rank * slice).min(batch.len())..((rank + 1) * slice).min(batch.len());
+            let of_rank = |batch: &[u32]| (rank * slice).min(batch.len())..((rank + 1) * slice).min(batch.len());
+            let sources = Arc::new(RowSources::new(&self.carriers, columns, &part, batches.clone(), of_rank));
             let mut out: Vec<crate::dataset::ColumnSource<'s>> = Vec::with_capacity(self.fields.len());
             for (k, carried) in self.carried.iter().enumerate() {
-                let batches = batches.clone();
-                let part = Arc::clone(&part);
-                let values = Arc::clone(&part);
-                let rows = batches.flat_map(move |b| {
-                    let batch = columns.plan.batch(b);
-                    let own = of_rank(batch);
-                    let position = b * columns.plan.batch_size + own.start;
-                    self.sources(columns, carried, &part, position, &batch[own])
-                });
-                let data_type = carried.field.data_type();
-                out.push(Box::new(Chunks { rows, size: carried.chunk_rows }.flat_map(move |rows| {
-                    match values.payload().gather(k, data_type, &rows) {
+                let (part, sources) = (Arc::clone(&part), Arc::clone(&sources));
+                let number = sources.of(carried.from).len();
+                out.push(Box::new((0..number).step_by(carried.chunk_rows).flat_map(move |start| {
+                    let rows = &sources.of(carried.from)[start..number.min(start + carried.chunk_rows)];
+                    match part.payload().gather(k, carried.field.data_type(), rows) {
                         Ok(arrays) => arrays.into_iter().map(Ok).collect(),
                         Err(e) => vec![Err(e)],
                     }
@@ -288,29 +226,6 @@ impl<'a> Output<'a> {
     }
 }
 
-/// The first example's input row of each request, ascending, and by request its ordinal among them.
-fn request_carriers(plane: &KeyPlane) -> (Vec<u32>, Vec<u32>) {
-    let Some(request) = &plane.request else { return Default::default() };
-    let mut of = vec![u32::MAX; request.len()];
-    let mut rows = Vec::new();
-    for (code, input_row) in request.rows.iter().zip(&plane.input_row) {
-        let ordinal = &mut of[*code as usize];
-        if *ordinal == u32::MAX {
-            *ordinal = rows.len() as u32;
-            rows.push(*input_row);
-        }
-    }
-    (rows, of)
-}
-
-/// For each slot of a slice: its request's carrier, on the request's first row; else none.
-fn on_first_rows(slice: &[u32], requests: &[u32], carrier_of: &[u32]) -> Vec<Option<u32>> {
-    let classes = Classes::new(slice.iter().map(|row| u64::from(requests[*row as usize])));
-    let first = |(slot, class): (usize, &u32)| classes.members(*class)[0] as usize == slot;
-    let carrier = |slot: usize| carrier_of[requests[slice[slot] as usize] as usize];
-    classes.of.iter().enumerate().map(|at| first(at).then(|| carrier(at.0))).collect()
-}
-
 /// Decodes payload columns for [`Payload::load`], checking request columns as they come by.
 struct SourceDecoder<'a> {
     output: &'a Output<'a>,
@@ -322,7 +237,7 @@ struct SourceDecoder<'a> {
 
 impl<'a> SourceDecoder<'a> {
     fn new(output: &'a Output<'a>, source: &'a Source, plane: &'a KeyPlane, progress: &'a Progress) -> Self {
-        let constancy = output.carried.iter().map(|c| match (&plane.request, c.of_request) {
+        let constancy = output.carried.iter().map(|c| match (&plane.request, c.from != From::Row) {
             (Some(r), true) => Some(Constancy::new(c.field.name().clone(), &plane.input_row, &r.rows, r.len())),
             _ => None,
         });

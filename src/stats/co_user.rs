@@ -45,6 +45,11 @@ pub fn co_user_ratio(
             own.push(batch);
         }
     }
+    let mut sizes: Vec<u64> = sample.iter().map(|(.., user)| counts[*user as usize]).collect();
+    sizes.sort_unstable();
+    sizes.dedup();
+    let expected: BTreeMap<u64, f64> =
+        sizes.into_par_iter().map(|c| (c, expected(c, n, batch_size as u64, &histogram))).collect();
     let ratios: Vec<f64> = sample
         .par_iter()
         .zip(batches)
@@ -59,7 +64,7 @@ pub fn co_user_ratio(
                         met += u64::from(std::mem::replace(&mut met_by[*other as usize], *user) != *user);
                     }
                 }
-                let expected = expected(counts[*user as usize], n, batch_size as u64, &histogram);
+                let expected = expected.get(&counts[*user as usize]).copied().unwrap_or(0.0);
                 (expected > 0.0).then(|| met as f64 / expected)
             },
         )

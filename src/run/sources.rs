@@ -1,0 +1,130 @@
+//! Which wanted row each row of the output is.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::datatypes::FieldRef;
+
+use super::rows::PartRows;
+use crate::classes::Classes;
+use crate::keys::KeyPlane;
+use crate::negatives::Columns;
+use crate::payload::WantedRow;
+use crate::pipeline::{Layout, Pipeline};
+use crate::source::{InputColumn, Source};
+
+/// The rows that bring the columns of requests, each request's first example: as the columns are proven constant within a
+/// request, one value is kept for all its rows.
+pub struct Carriers {
+    /// Input rows, ascending.
+    pub rows: Arc<Vec<u32>>,
+    /// By request: the ordinal of its carrier among them.
+    pub of: Vec<u32>,
+}
+
+impl Carriers {
+    pub fn new(plane: &KeyPlane) -> Self {
+        let (mut rows, mut of) = (Vec::new(), Vec::new());
+        if let Some(request) = &plane.request {
+            of = vec![u32::MAX; request.len()];
+            for (code, input_row) in request.rows.iter().zip(&plane.input_row) {
+                let ordinal = &mut of[*code as usize];
+                if *ordinal == u32::MAX {
+                    *ordinal = rows.len() as u32;
+                    rows.push(*input_row);
+                }
+            }
+        }
+        Carriers { rows: Arc::new(rows), of }
+    }
+}
+
+/// What a payload column's values are taken from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum From {
+    /// Each row brings its own.
+    Row,
+    /// The request's carrier brings them.
+    Request,
+    /// The same, but only on the request's first row; the others have nulls.
+    RequestFirst,
+}
+
+impl From {
+    pub fn of(p: &Pipeline, column: &String) -> Self {
+        match (p.request_columns.contains(column), p.layout) {
+            (false, _) => From::Row,
+            (true, Layout::Inline) => From::Request,
+            (true, Layout::First) => From::RequestFirst,
+        }
+    }
+}
+
+/// The payload columns that the output carries.
+pub fn carried_fields<'a>(
+    p: &'a Pipeline,
+    source: &'a Source,
+) -> impl Iterator<Item = (InputColumn, &'a FieldRef)> + use<'a> {
+    let hidden = |name: &String| p.drop.contains(name) || (!p.keep_raw && p.identity.contains(name));
+    source.fields().filter(move |(_, field)| !hidden(field.name()))
+}
+
+/// For each row of some batches, or of a rank's slices of them, in order: the wanted row that brings its values.
+pub struct RowSources {
+    every: Vec<Option<WantedRow>>,
+    /// Of requests' columns, where there are any.
+    carriers: Vec<Option<WantedRow>>,
+    firsts: Vec<Option<WantedRow>>,
+}
+
+impl RowSources {
+    /// `slice` gives a batch's slots.
+    pub fn new(
+        carriers: &Carriers,
+        columns: &Columns<'_>,
+        part: &PartRows,
+        batches: Range<usize>,
+        slice: impl Fn(&[u32]) -> Range<usize>,
+    ) -> Self {
+        let (plane, plan) = (columns.plane, columns.plan);
+        let mut sources = RowSources { every: Vec::new(), carriers: Vec::new(), firsts: Vec::new() };
+        let first_only = columns.pipeline.layout == Layout::First;
+        for b in batches {
+            let batch = plan.batch(b);
+            let slots = slice(batch);
+            let position = b * plan.batch_size + slots.start;
+            let rows = &batch[slots];
+            sources.every.extend(rows.iter().zip(position..).map(|(example, position)| {
+                let ordinal = part.example(position, *example);
+                Some(WantedRow { ordinal, input_row: plane.input_row[*example as usize] })
+            }));
+            let Some(request) = plane.request.as_ref().filter(|_| !columns.pipeline.request_columns.is_empty()) else {
+                continue;
+            };
+            let requests: Vec<u32> = rows.iter().map(|example| request.rows[*example as usize]).collect();
+            let carrier = |request: &u32| {
+                let carrier = carriers.of[*request as usize];
+                WantedRow { ordinal: part.carrier(carrier), input_row: carriers.rows[carrier as usize] }
+            };
+            match first_only {
+                true => sources.firsts.extend(firsts(&requests).zip(&requests).map(|(f, r)| f.then(|| carrier(r)))),
+                false => sources.carriers.extend(requests.iter().map(|r| Some(carrier(r)))),
+            }
+        }
+        sources
+    }
+
+    pub fn of(&self, from: From) -> &[Option<WantedRow>] {
+        match from {
+            From::Row => &self.every,
+            From::Request => &self.carriers,
+            From::RequestFirst => &self.firsts,
+        }
+    }
+}
+
+/// Whether each slot is the first of its request.
+fn firsts(requests: &[u32]) -> impl Iterator<Item = bool> {
+    let classes = Classes::new(requests.iter().map(|request| u64::from(*request)));
+    (0..requests.len()).map(move |slot| classes.members(classes.of[slot])[0] as usize == slot)
+}
