@@ -29,6 +29,8 @@ pub struct ShardWriter<'a> {
     pub schema: SchemaRef,
     pub properties: WriterProperties,
     pub cuts: &'a Cuts,
+    /// Row groups that are encoded at the same time.
+    pub side_by_side: usize,
 }
 
 /// Writes all shards of all ranks. `columns(batches)` gives the columns of the row group that holds these batches; row groups
@@ -43,7 +45,7 @@ pub fn write_shards<'a>(
     for (part, cut) in writer.cuts.shards.iter().enumerate() {
         let mut open: Vec<Open> =
             (0..writer.pipeline.ranks).map(|rank| Open::create(writer, part, rank, cut)).collect::<Result<_>>()?;
-        let together = rayon::current_num_threads().max(1);
+        let together = writer.side_by_side.max(1);
         for (first, groups) in cut.row_groups.chunks(together).enumerate().map(|(k, g)| (k * together, g)) {
             if let (Some(head), Some(tail)) = (groups.first(), groups.last()) {
                 prepare(head.start..tail.end)?;

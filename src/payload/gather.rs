@@ -22,10 +22,19 @@ pub const KEEP_WHOLE: f64 = 0.875;
 /// What takes decoded arrays: the input row of the first value, and the values.
 pub type Sink<'a> = dyn FnMut(u32, ArrayRef) -> Result<()> + 'a;
 
-/// Decodes a column (by position) of a row group (by position), array by array, in order.
+/// How large decoded arrays are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ArraySize {
+    /// As fits the caches.
+    Small,
+    /// So that pieces of them are worth a write each.
+    Large,
+}
+
+/// Decodes a column (by position) of a row group (by position), array by array, in order; the arrays small or large.
 pub trait Decoder: Sync {
     fn spans(&self) -> &[RowGroupSpan];
-    fn decode(&self, column: usize, row_group: usize, each: &mut Sink<'_>) -> Result<()>;
+    fn decode(&self, column: usize, row_group: usize, size: ArraySize, each: &mut Sink<'_>) -> Result<()>;
 }
 
 /// A wanted row: its ordinal among those wanted, and where it is in the input.
@@ -86,7 +95,7 @@ impl Payload {
             .map(|(column, group)| {
                 let mut kept = Vec::new();
                 if !within(&wanted[column], decoder.spans()[group]).is_empty() {
-                    decoder.decode(column, group, &mut |first_row, array| {
+                    decoder.decode(column, group, ArraySize::Small, &mut |first_row, array| {
                         kept.extend(keep(array, &wanted[column], first_row)?);
                         Ok(())
                     })?;

@@ -10,6 +10,6 @@ mod row_digest;
 mod spill;
 
 pub use constant::Constancy;
-pub use gather::{Decoder, KEEP_WHOLE, Payload, RowGroupSpan, Sink, WantedRow};
+pub use gather::{ArraySize, Decoder, KEEP_WHOLE, Payload, RowGroupSpan, Sink, WantedRow};
 pub use row_digest::row_digests;
 pub use spill::{Scratch, Spill};

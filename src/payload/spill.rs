@@ -12,7 +12,7 @@ use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
 use rayon::prelude::*;
 
-use super::gather::{Decoder, Payload, pick, within};
+use super::gather::{ArraySize, Decoder, Payload, pick, within};
 use crate::error::{Error, Place, Result};
 
 /// A scratch file.
@@ -57,7 +57,7 @@ impl Spill {
             if wanted.iter().all(|part| within(&part[column], span).is_empty()) {
                 return Ok(());
             }
-            decoder.decode(column, group, &mut |first_row, array| {
+            decoder.decode(column, group, ArraySize::Large, &mut |first_row, array| {
                 for (part, wanted) in parts.iter().zip(wanted) {
                     if let Some(rows) = pick(&array, &wanted[column], first_row)? {
                         let bytes = encode(rows).map_err(failed)?;

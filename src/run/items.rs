@@ -9,7 +9,7 @@ use super::prepare::Prepared;
 use crate::dataset::{self, InputRecord, ItemRow, TableRecord};
 use crate::error::Result;
 use crate::negatives::ln_share;
-use crate::payload::{Decoder, Payload, RowGroupSpan, Sink, WantedRow};
+use crate::payload::{ArraySize, Decoder, Payload, RowGroupSpan, Sink, WantedRow};
 use crate::pipeline::Pipeline;
 use crate::source::{self, InputColumn, Source};
 use crate::store;
@@ -97,9 +97,10 @@ impl Decoder for OneColumn<'_> {
         &self.spans
     }
 
-    fn decode(&self, _: usize, row_group: usize, each: &mut Sink<'_>) -> Result<()> {
+    fn decode(&self, _: usize, row_group: usize, _: ArraySize, each: &mut Sink<'_>) -> Result<()> {
         let group = &self.source.row_groups[row_group];
-        source::decode_each(self.source, group, self.column, &mut |at, array| each(group.first_row + at, array))
+        let each = &mut |at, array| each(group.first_row + at, array);
+        source::decode_each(self.source, group, self.column, source::SMALL_ARRAY, each)
     }
 }
 

@@ -7,23 +7,41 @@ use super::sources::{From, carried_fields};
 use crate::payload::KEEP_WHOLE;
 use crate::pipeline::{Mode, Pipeline};
 
-/// What encoders and decoders hold beside keys and payload, for each thread.
+/// What encoders and decoders hold beside keys and payload, for each row group in flight.
 const IN_FLIGHT: u64 = 96 << 20;
 
 /// Taken for granted where the system does not tell what is free.
 const UNKNOWN: u64 = 4 << 30;
 
-/// Bytes of payload that may be held at once: `memory`, or half of what is free, less keys and what is in flight.
-pub fn payload_budget(prepared: &Prepared, memory: Option<u64>) -> u64 {
+/// What a run may hold at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Budget {
+    /// Bytes of payload: the limit less keys and what is in flight.
+    pub payload: u64,
+    /// Row groups that are encoded side by side; columns are anyway.
+    pub row_groups: usize,
+    /// What is short, if keys and what is in flight alone pass the limit: it takes about this.
+    pub short_of: Option<u64>,
+}
+
+/// Shares out `limit`, or half of what is free.
+pub fn budget(prepared: &Prepared, limit: Option<u64>) -> Budget {
     let free = || {
         let Ok(mut system) = sysinfo::System::new() else { return UNKNOWN };
         system.refresh_memory();
         let limit = system.cgroup_limits().map_or(u64::MAX, |c| c.free_memory);
         system.available_memory().min(limit) / 2
     };
-    let all = memory.unwrap_or_else(free);
-    let taken = keys(prepared) + IN_FLIGHT * rayon::current_num_threads() as u64;
-    all.saturating_sub(taken).max(all / 8)
+    let all = limit.unwrap_or_else(free);
+    let keys = keys(prepared);
+    let beside_keys = all.saturating_sub(keys);
+    let row_groups = (beside_keys / 2 / IN_FLIGHT).clamp(1, rayon::current_num_threads() as u64);
+    let least = keys + 2 * IN_FLIGHT;
+    Budget {
+        payload: beside_keys.saturating_sub(IN_FLIGHT * row_groups).max(all / 8),
+        row_groups: row_groups as usize,
+        short_of: (all < least).then_some(least),
+    }
 }
 
 /// Bytes, roughly.
@@ -39,7 +57,7 @@ pub struct Memory {
 /// The estimate for a run in `limit` bytes (`None`: half of what is free).
 pub fn memory(p: &Pipeline, prepared: &Prepared, limit: Option<u64>) -> Memory {
     let payload = payload_bytes(p, prepared);
-    let spill = if payload.whole > payload_budget(prepared, limit) { payload.in_parts } else { 0 };
+    let spill = if payload.whole > budget(prepared, limit).payload { payload.in_parts } else { 0 };
     Memory { keys: keys(prepared), payload: payload.whole, spill }
 }
 

@@ -14,12 +14,17 @@ pub use prepare::{Prepared, prepare};
 
 use std::path::PathBuf;
 
+use bytesize::ByteSize;
+
 use crate::dataset::{self, Cuts, Manifest, ShardWriter};
 use crate::error::Result;
 use crate::negatives::{Columns, log_q};
 use crate::pipeline::Pipeline;
 use crate::progress::Progress;
 use crate::store::{self, Staging};
+
+/// With fewer rows, what a run takes is not worth a word.
+const MANY_ROWS: usize = 1 << 20;
 
 /// What is not part of the pipeline and enters no output byte.
 #[derive(Debug, Clone, Default)]
@@ -56,7 +61,16 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
     let columns = Columns { pipeline: p, plane, plan, positives: positives.as_ref(), log_q };
     let cuts = Cuts::new(p, plan.batches(), source.row_bytes());
     progress.stage("reading payload", output.columns() * source.row_groups.len());
-    let memory = (memory::payload_bytes(p, &prepared), memory::payload_budget(&prepared, settings.memory));
+    let budget = memory::budget(&prepared, settings.memory);
+    if let (Some(least), Some(limit)) = (budget.short_of, settings.memory.filter(|_| plan.order.len() > MANY_ROWS)) {
+        progress.warn(&format!(
+            "--memory {} is short for {} rows: this run takes about {}",
+            ByteSize(limit).display().iec(),
+            plan.order.len(),
+            ByteSize(least).display().iec()
+        ));
+    }
+    let memory = (memory::payload_bytes(p, &prepared), budget.payload);
     let spill_dir = settings.spill_dir.clone().unwrap_or_else(|| staging.spill());
     let rows = output.load(source, &columns, &cuts, memory, &spill_dir, progress)?;
     let spilled = rows.spilled_bytes();
@@ -70,6 +84,7 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
         schema: output.schema(),
         properties: output.properties(source, &columns, &rows, &first)?,
         cuts: &cuts,
+        side_by_side: budget.row_groups,
     };
     let stats = output::StatsSink::new(plan.batches());
     manifest.shards = dataset::write_shards(

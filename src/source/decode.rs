@@ -14,17 +14,17 @@ use super::stored::root_bytes;
 use crate::error::{Error, Result};
 use crate::store;
 
-/// Decoded values of one array stay below this, if the footer tells the truth. Small enough that allocators reuse the
-/// memory instead of having the system zero fresh pages, which took a fifth of all time with arrays of 50 MB; and that what is
-/// looked at once, like the columns of requests, stays in the caches: 8 MiB took 4 % more time.
-const ARRAY_BYTES: u64 = 2 << 20;
+/// For arrays that are looked at as they come: allocators reuse memory of this size instead of having the system zero fresh
+/// pages, which took a fifth of all time with arrays of 50 MB, and it stays in the caches: 8 MiB took 4 % more time.
+pub const SMALL_ARRAY: u64 = 2 << 20;
 
 /// Hands the column's values in one row group to `each`, in order, as arrays of the column's type with the ordinal of their
-/// first row in the group.
+/// first row in the group. Decoded values of an array stay below `array_bytes`, if the footer tells the truth.
 pub fn decode_each(
     source: &Source,
     group: &RowGroup,
     column: InputColumn,
+    array_bytes: u64,
     each: &mut dyn FnMut(u32, ArrayRef) -> Result<()>,
 ) -> Result<()> {
     let shard = &source.shards[group.shard];
@@ -37,7 +37,7 @@ pub fn decode_each(
     };
     let place = source.place(group).with_column(shard.footer.schema().field(index).name());
     let bytes = root_bytes(shard, shard.footer.metadata().row_group(group.ordinal), index);
-    let mut batch = (u64::from(group.rows) * ARRAY_BYTES / bytes.max(ARRAY_BYTES)).max(1) as usize;
+    let mut batch = (u64::from(group.rows) * array_bytes / bytes.max(array_bytes)).max(1) as usize;
     let mut done = 0u32;
     loop {
         let outcome = guarded(&place, || {
@@ -69,7 +69,7 @@ pub fn decode_each(
 /// The column's values in one row group as a single array; for key columns.
 pub fn decode(source: &Source, group: &RowGroup, column: InputColumn) -> Result<ArrayRef> {
     let mut arrays = Vec::new();
-    decode_each(source, group, column, &mut |_, array| {
+    decode_each(source, group, column, SMALL_ARRAY, &mut |_, array| {
         arrays.push(array);
         Ok(())
     })?;

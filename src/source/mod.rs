@@ -11,7 +11,7 @@ mod predicate;
 mod preflight;
 mod stored;
 
-pub use decode::{decode, decode_each};
+pub use decode::{SMALL_ARRAY, decode, decode_each};
 pub use discover::{Found, discover};
 pub use guard::{silence_guarded_panics, unless_panic};
 pub use predicate::{Predicate, plain_text};
