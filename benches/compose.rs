@@ -1,16 +1,24 @@
-//! The composers alone, on the key plane of a real input: prints a JSON line with wall seconds for each. Driven by
-//! `benches/samplers.py`.
+//! The composer alone, the generated columns alone and the masks' encoding alone, on the key plane of a real input: prints a JSON line with seconds of
+//! one thread. Driven by `benches/samplers.py` and `benches/pipeline.py`.
 //!
 //! usage: cargo bench --bench compose -- PIPELINE.toml [KEY=VALUE …]
 #![allow(clippy::disallowed_methods, clippy::expect_used)]
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
+use arrow::array::ArrayRef;
+use arrow::datatypes::{Field, Schema};
+use parquet::arrow::ArrowSchemaConverter;
+
 use batchwright::compose::compose;
-use batchwright::pipeline::load;
+use batchwright::dataset::{ColumnHints, encode_bitmaps, writer_properties};
+use batchwright::negatives::{BatchColumns, Columns, log_q};
+use batchwright::pipeline::{Pipeline, load};
 use batchwright::progress::Progress;
 use batchwright::run::prepare;
+use batchwright::schema::{Generated, NEGATIVES, SAME_USER};
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
@@ -20,17 +28,44 @@ fn main() {
     };
     let set = |s: &String| s.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned())).expect("KEY=VALUE");
     let pipeline = load(Path::new(file), &sets.iter().map(set).collect::<Vec<_>>()).expect("a pipeline");
-    let start = Instant::now();
     let prepared = prepare(&pipeline, &Progress::new()).expect("an input");
-    let with_keys = start.elapsed().as_secs_f64();
     let start = Instant::now();
     let plan = compose(&prepared.plane, &pipeline).expect("a plan");
     let alone = start.elapsed().as_secs_f64();
     assert_eq!(plan.order, prepared.plan.order);
+    let columns = Columns {
+        pipeline: &pipeline,
+        plane: &prepared.plane,
+        plan: &plan,
+        positives: prepared.positives.as_ref(),
+        log_q: log_q(&prepared.plane, &plan),
+    };
+    let start = Instant::now();
+    let batches: Vec<_> = (0..plan.batches()).map(|b| columns.batch(b).expect("columns")).collect();
+    let generated = start.elapsed().as_secs_f64();
+    let masks = encode_masks(&pipeline, &batches);
     println!(
-        "{{\"rows\": {}, \"alone\": {alone:.4}, \"with_keys\": {with_keys:.4}, \"batches\": {}, \"grouped\": {}}}",
+        "{{\"rows\": {}, \"alone\": {alone:.4}, \"generated\": {generated:.4}, \"masks\": {masks:.4}}}",
         plan.order.len(),
-        plan.batches(),
-        plan.grouped.iter().map(|rows| u64::from(*rows)).sum::<u64>(),
     );
+}
+
+/// Seconds to encode the columns of bitmaps, 16 batches a row group.
+fn encode_masks(p: &Pipeline, batches: &[BatchColumns]) -> f64 {
+    let generated = Generated::of(p);
+    let fields: Vec<Field> = generated.iter().map(|g| g.field(p.batch_size)).collect();
+    let schema = Schema::new(fields);
+    let hints =
+        ColumnHints { bitmaps: vec![(SAME_USER, usize::MAX), (NEGATIVES, usize::MAX)], ..ColumnHints::default() };
+    let properties = Arc::new(writer_properties(&schema, p.compression, &hints).expect("properties"));
+    let leaves = ArrowSchemaConverter::new().convert(&schema).expect("a Parquet schema");
+    let start = Instant::now();
+    for (k, column) in generated.iter().enumerate().filter(|(_, g)| [SAME_USER, NEGATIVES].contains(&g.name())) {
+        let leaf = leaves.columns().iter().find(|leaf| leaf.name() == column.name()).expect("a leaf");
+        for group in batches.chunks(16) {
+            let bitmaps: Vec<ArrayRef> = group.iter().map(|b| Arc::clone(&b.arrays[k])).collect();
+            encode_bitmaps(leaf, &properties, &bitmaps).expect("a chunk");
+        }
+    }
+    start.elapsed().as_secs_f64()
 }

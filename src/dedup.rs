@@ -32,7 +32,7 @@ pub fn survivors(plane: &KeyPlane, key: &[Field], keep: Keep) -> Vec<u32> {
         buckets[(h >> (64 - BUCKET_BITS)) as usize].push((h, row));
     }
     let order = |row: u32| (plane.time.as_ref().map_or(0, |t| t[row as usize]), row);
-    let mut out: Vec<u32> = buckets
+    let kept: Vec<Vec<u32>> = buckets
         .into_par_iter()
         .map(|mut bucket| {
             bucket.sort_unstable();
@@ -53,10 +53,10 @@ pub fn survivors(plane: &KeyPlane, key: &[Field], keep: Keep) -> Vec<u32> {
             }
             kept
         })
-        .flatten_iter()
         .collect();
-    out.par_sort_unstable();
-    out
+    let mut survives = vec![false; rows as usize];
+    kept.iter().flatten().for_each(|row| survives[*row as usize] = true);
+    (0..rows).filter(|row| survives[*row as usize]).collect()
 }
 
 /// A 64-bit finalizer (SplitMix64's), good enough to spread codes over buckets.

@@ -68,14 +68,30 @@ pub fn identity_ranks(tokens: &[u128], seed: u64) -> Vec<u32> {
 
 /// Sorts rows by `rank` of their identity, keeping their order within one; gives the number of rows of each identity.
 fn by_identity(rows: &[u32], identity: &[u32], rank: &[u32]) -> (Vec<u32>, Vec<u32>) {
-    let mut keys: Vec<u64> = rows
-        .par_iter()
-        .enumerate()
-        .map(|(i, &row)| u64::from(rank[identity[row as usize] as usize]) << 32 | i as u64)
-        .collect();
-    keys.par_sort_unstable();
-    let counts = keys.chunk_by(|a, b| a >> 32 == b >> 32).map(|run| run.len() as u32).collect();
-    (keys.into_iter().map(|k| rows[(k & 0xffff_ffff) as usize]).collect(), counts)
+    let rank_of = |row: u32| rank[identity[row as usize] as usize];
+    if rows.len() < rank.len() / 4 {
+        // A small pool of a large dataset.
+        let mut sorted = rows.to_vec();
+        sorted.sort_by_key(|row| rank_of(*row));
+        let counts = sorted.chunk_by(|a, b| rank_of(*a) == rank_of(*b)).map(|run| run.len() as u32).collect();
+        return (sorted, counts);
+    }
+    let mut counts = vec![0u32; rank.len()];
+    rows.iter().for_each(|row| counts[rank_of(*row) as usize] += 1);
+    let mut next = Vec::with_capacity(counts.len());
+    let mut start = 0u32;
+    for count in &counts {
+        next.push(start);
+        start += count;
+    }
+    let mut sorted = vec![0; rows.len()];
+    for row in rows {
+        let place = &mut next[rank_of(*row) as usize];
+        sorted[*place as usize] = *row;
+        *place += 1;
+    }
+    counts.retain(|count| *count > 0);
+    (sorted, counts)
 }
 
 /// What becomes of the rows of the dataset's last batch, if they do not fill it.

@@ -21,7 +21,8 @@ pub struct BitmapChunk {
     pub close: ColumnCloseResult,
 }
 
-/// Encodes the batches of one row group.
+/// Encodes the bitmaps of one row group: dictionaries of fixed-size binaries with 32-bit keys, one a batch. Fails where they
+/// are not.
 pub fn encode_bitmaps(
     descriptor: &ColumnDescPtr,
     properties: &WriterPropertiesPtr,

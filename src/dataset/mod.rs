@@ -14,6 +14,7 @@ mod shards;
 mod tables;
 mod trial;
 
+pub use bitmaps::{BitmapChunk, encode_bitmaps};
 pub use commit::{check_target, commit, holds_dataset};
 pub use cuts::{Cuts, ShardCut};
 pub use encode::ColumnSource;

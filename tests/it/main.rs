@@ -18,6 +18,8 @@ mod determinism;
 mod cells;
 // Equal rows: which one survives.
 mod dedup;
+// How shards are stored: dictionaries that serve, split floats, shared bitmaps.
+mod encodings;
 // identity_grouped: quotas, copies, what is left.
 mod grouped;
 // Tokens, keys and nulls.

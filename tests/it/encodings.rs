@@ -1,0 +1,89 @@
+//! How the shards are stored: what the data is worth, no more.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float32Array, Int32Array, Int64Array, RecordBatch, StringArray};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::Encoding;
+use parquet::file::properties::WriterProperties;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+
+use crate::support::{Project, table};
+
+const ROWS: i64 = 6000;
+
+fn noise(row: i64) -> i64 {
+    row.wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as i64) >> 8
+}
+
+/// 300 users, requests of two rows; `wide` overflows its dictionary, `profile` repeats within requests.
+fn input() -> RecordBatch {
+    let ints = |f: &dyn Fn(i64) -> i64| Arc::new(Int64Array::from_iter_values((0..ROWS).map(f))) as ArrayRef;
+    let request = |row: i64| row / 2;
+    table(vec![
+        ("user", ints(&|row| request(row) % 300)),
+        ("request", ints(&request)),
+        ("item", ints(&|row| row % 500)),
+        ("wide", ints(&noise)),
+        ("profile", Arc::new(Int32Array::from_iter_values((0..ROWS).map(|row| noise(request(row)) as i32)))),
+        ("surface", Arc::new(StringArray::from_iter_values((0..ROWS).map(|row| ["home", "search"][row as usize % 2])))),
+        ("score", Arc::new(Float32Array::from_iter_values((0..ROWS).map(|row| (noise(row) as f32).sin() + 2.0)))),
+    ])
+}
+
+/// By column: whether it has a dictionary, and its encodings, in the first row group of the first shard.
+fn encodings(project: &Project) -> impl Fn(&str) -> (bool, Vec<Encoding>) {
+    let file = File::open(project.path("out/batches/part-00000.parquet")).expect("a shard");
+    let group = SerializedFileReader::new(file).expect("Parquet").metadata().row_group(0).clone();
+    move |name| {
+        let chunk = group.columns().iter().find(|c| c.column_path().string() == name).expect("a column");
+        (chunk.dictionary_page_offset().is_some(), chunk.encodings().collect())
+    }
+}
+
+fn project(mask: &str) -> Project {
+    let project = Project::new(&format!(
+        r#"
+        input.shards = ["in.parquet"]
+        columns = {{ identity = "user", request = "request", item = "item" }}
+        requests.columns = ["profile"]
+        compose.batch_size = 64
+        mask.rules = {mask}
+        output = {{ path = "out", row_group_rows = 640 }}
+        "#
+    ));
+    let file = File::create(project.path("in.parquet")).expect("a file");
+    let properties =
+        WriterProperties::builder().set_dictionary_page_size_limit(16 << 10).set_data_page_size_limit(4096);
+    let batch = input();
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties.build())).expect("a writer");
+    writer.write(&batch).expect("rows");
+    writer.close().expect("a footer");
+    project
+}
+
+#[test]
+fn payload_keeps_only_dictionaries_that_serve_and_floats_are_split() {
+    let project = project(r#"["same:identity"]"#);
+    project.succeed(&[]);
+    let of = encodings(&project);
+    assert!(of("surface").0, "two values");
+    assert!(!of("wide").0, "the input's dictionary overflowed");
+    assert!(!of("profile").0, "repeats side by side in the input, not in batches of other users");
+    assert!(of("score").1.contains(&Encoding::BYTE_STREAM_SPLIT), "{:?}", of("score"));
+    assert!(!of("bw_slot").0);
+}
+
+#[test]
+fn bitmaps_have_a_dictionary_where_rows_share_them() {
+    let project = project(r#"["same:identity"]"#);
+    project.succeed(&[]);
+    let of = encodings(&project);
+    assert!(of("bw_same_user").0 && of("bw_negatives").0);
+    // Whose positives are whose is different for each user and batch.
+    let project = self::project(r#"["same:identity", "known_positive"]"#);
+    project.succeed(&[]);
+    let of = encodings(&project);
+    assert!(of("bw_same_user").0 && !of("bw_negatives").0);
+}
