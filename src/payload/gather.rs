@@ -1,6 +1,7 @@
 //! Decoded columns in memory, and rows picked out of them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::array::{Array, ArrayRef, UInt32Array, new_empty_array, new_null_array};
 use arrow::compute::{interleave, take};
@@ -90,19 +91,28 @@ impl Payload {
     pub fn load(decoder: &impl Decoder, wanted: &[Arc<Vec<u32>>]) -> Result<Self> {
         let groups = decoder.spans().len();
         let tasks: Vec<(usize, usize)> = (0..wanted.len()).flat_map(|c| (0..groups).map(move |g| (c, g))).collect();
-        let mut decoded: Vec<Vec<Chunk>> = tasks
+        // Of several failures the first in task order is told, whatever the threads do; tasks behind it are not begun.
+        let failed = AtomicUsize::new(usize::MAX);
+        let outcomes: Vec<Result<Vec<Chunk>>> = tasks
             .into_par_iter()
-            .map(|(column, group)| {
+            .enumerate()
+            .map(|(task, (column, group))| {
                 let mut kept = Vec::new();
-                if !within(&wanted[column], decoder.spans()[group]).is_empty() {
-                    decoder.decode(column, group, ArraySize::Small, &mut |first_row, array| {
-                        kept.extend(keep(array, &wanted[column], first_row)?);
-                        Ok(())
-                    })?;
+                let skip = failed.load(Ordering::Relaxed) < task;
+                if skip || within(&wanted[column], decoder.spans()[group]).is_empty() {
+                    return Ok(kept);
                 }
-                Ok(kept)
+                let outcome = decoder.decode(column, group, ArraySize::Small, &mut |first_row, array| {
+                    kept.extend(keep(array, &wanted[column], first_row)?);
+                    Ok(())
+                });
+                if outcome.is_err() {
+                    failed.fetch_min(task, Ordering::Relaxed);
+                }
+                outcome.map(|()| kept)
             })
-            .collect::<Result<_>>()?;
+            .collect();
+        let mut decoded: Vec<Vec<Chunk>> = outcomes.into_iter().collect::<Result<_>>()?;
         let columns = (0..wanted.len()).map(|column| {
             Column::new(decoded[column * groups..(column + 1) * groups].iter_mut().flat_map(std::mem::take).collect())
         });

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::prepare::Prepared;
-use super::sources::{From, carried_fields};
+use super::sources::{Origin, carried_fields};
 use crate::payload::KEEP_WHOLE;
 use crate::pipeline::{Mode, Pipeline};
 
@@ -85,8 +85,8 @@ pub fn payload_bytes(p: &Pipeline, prepared: &Prepared) -> PayloadBytes {
     let mut bytes = PayloadBytes { whole: 0, in_parts: 0 };
     for (column, field) in carried_fields(p, source) {
         let decoded = source.decoded_bytes(column);
-        let (whole, in_parts) = match (From::of(p, field.name()), p.mode) {
-            (From::Row, _) => (rows, rows),
+        let (whole, in_parts) = match (Origin::of(p, field.name()), p.mode) {
+            (Origin::Row, _) => (rows, rows),
             (_, Mode::RequestPacked) => (requests, requests),
             // The rows of a request may stand in as many parts.
             _ => (requests, rows),

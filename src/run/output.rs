@@ -24,13 +24,13 @@ use crate::store;
 
 use super::memory::PayloadBytes;
 use super::rows::{PartRows, Rows};
-use super::sources::{Carriers, From, RowSources, carried_fields};
+use super::sources::{Carriers, Origin, RowSources, carried_fields};
 
 /// A payload column of the output.
 struct Carried {
     column: InputColumn,
     field: FieldRef,
-    from: From,
+    origin: Origin,
     /// Rows that are gathered and encoded at a time; by the footers, so the same for every run.
     chunk_rows: usize,
 }
@@ -56,14 +56,14 @@ impl<'a> Output<'a> {
     pub fn new(p: &'a Pipeline, source: &Source, plane: &KeyPlane) -> Self {
         let carried: Vec<Carried> = carried_fields(p, source)
             .map(|(column, field)| {
-                let from = From::of(p, field.name());
-                let field = match from {
-                    From::RequestFirst => Arc::new(Field::clone(field).with_nullable(true)),
-                    From::Row | From::Request => Arc::clone(field),
+                let origin = Origin::of(p, field.name());
+                let field = match origin {
+                    Origin::RequestFirst => Arc::new(Field::clone(field).with_nullable(true)),
+                    Origin::Row | Origin::Request => Arc::clone(field),
                 };
                 let row_bytes = (source.column_bytes(column) / u64::from(source.rows.max(1))).max(1);
                 let chunk_rows = (CHUNK_BYTES / row_bytes).clamp(1, 1 << 16) as usize;
-                Carried { column, field, from, chunk_rows }
+                Carried { column, field, origin, chunk_rows }
             })
             .collect();
         let mut fields: Vec<FieldRef> = carried.iter().map(|c| Arc::clone(&c.field)).collect();
@@ -125,7 +125,7 @@ impl<'a> Output<'a> {
         let number = TRIAL_ROWS.min(carried.chunk_rows);
         let batches = batches.start..batches.end.min(batches.start + number.div_ceil(columns.plan.batch_size));
         let rows = RowSources::new(&self.carriers, columns, part, batches, |batch| 0..batch.len());
-        let rows = rows.of(carried.from);
+        let rows = rows.of(carried.origin);
         let rows = &rows[..rows.len().min(number)];
         part.payload().gather(column, carried.field.data_type(), rows)
     }
@@ -144,7 +144,7 @@ impl<'a> Output<'a> {
         let (plane, plan) = (columns.plane, columns.plan);
         let decoder = SourceDecoder::new(self, source, plane, progress);
         let wanted = |rows: &Arc<Vec<u32>>, carriers: &Arc<Vec<u32>>| -> Vec<Arc<Vec<u32>>> {
-            self.carried.iter().map(|c| Arc::clone(if c.from == From::Row { rows } else { carriers })).collect()
+            self.carried.iter().map(|c| Arc::clone(if c.origin == Origin::Row { rows } else { carriers })).collect()
         };
         if needs.whole <= budget {
             let rows = Arc::new(plane.input_row.clone());
@@ -175,7 +175,7 @@ impl<'a> Output<'a> {
         let b = plan.batch_size;
         let mut examples = plan.order[batches.start * b..(batches.end * b).min(plan.order.len())].to_vec();
         let mut carriers: Vec<u32> = match &plane.request {
-            Some(request) if self.carried.iter().any(|c| c.from != From::Row) => {
+            Some(request) if self.carried.iter().any(|c| c.origin != Origin::Row) => {
                 examples.iter().map(|e| self.carriers.of[request.rows[*e as usize] as usize]).collect()
             }
             _ => Vec::new(),
@@ -207,9 +207,9 @@ impl<'a> Output<'a> {
             let mut out: Vec<crate::dataset::ColumnSource<'s>> = Vec::with_capacity(self.fields.len());
             for (k, carried) in self.carried.iter().enumerate() {
                 let (part, sources) = (Arc::clone(&part), Arc::clone(&sources));
-                let number = sources.of(carried.from).len();
+                let number = sources.of(carried.origin).len();
                 out.push(Box::new((0..number).step_by(carried.chunk_rows).flat_map(move |start| {
-                    let rows = &sources.of(carried.from)[start..number.min(start + carried.chunk_rows)];
+                    let rows = &sources.of(carried.origin)[start..number.min(start + carried.chunk_rows)];
                     match part.payload().gather(k, carried.field.data_type(), rows) {
                         Ok(arrays) => arrays.into_iter().map(Ok).collect(),
                         Err(e) => vec![Err(e)],
@@ -241,7 +241,7 @@ struct SourceDecoder<'a> {
 
 impl<'a> SourceDecoder<'a> {
     fn new(output: &'a Output<'a>, source: &'a Source, plane: &'a KeyPlane, progress: &'a Progress) -> Self {
-        let constancy = output.carried.iter().map(|c| match (&plane.request, c.from != From::Row) {
+        let constancy = output.carried.iter().map(|c| match (&plane.request, c.origin != Origin::Row) {
             (Some(r), true) => Some(Constancy::new(c.field.name().clone(), &plane.input_row, &r.rows, r.len())),
             _ => None,
         });

@@ -41,7 +41,7 @@ impl Carriers {
 
 /// What a payload column's values are taken from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum From {
+pub enum Origin {
     /// Each row brings its own.
     Row,
     /// The request's carrier brings them.
@@ -50,12 +50,12 @@ pub enum From {
     RequestFirst,
 }
 
-impl From {
+impl Origin {
     pub fn of(p: &Pipeline, column: &String) -> Self {
         match (p.request_columns.contains(column), p.layout) {
-            (false, _) => From::Row,
-            (true, Layout::Inline) => From::Request,
-            (true, Layout::First) => From::RequestFirst,
+            (false, _) => Origin::Row,
+            (true, Layout::Inline) => Origin::Request,
+            (true, Layout::First) => Origin::RequestFirst,
         }
     }
 }
@@ -114,11 +114,11 @@ impl RowSources {
         sources
     }
 
-    pub fn of(&self, from: From) -> &[Option<WantedRow>] {
-        match from {
-            From::Row => &self.every,
-            From::Request => &self.carriers,
-            From::RequestFirst => &self.firsts,
+    pub fn of(&self, origin: Origin) -> &[Option<WantedRow>] {
+        match origin {
+            Origin::Row => &self.every,
+            Origin::Request => &self.carriers,
+            Origin::RequestFirst => &self.firsts,
         }
     }
 }
