@@ -1,7 +1,7 @@
 //! Encodes a column of mask bitmaps.
 //!
 //! They come as Arrow dictionaries, one a batch. Most come again in the next batches, as the row that is alone with its
-//! identity has but its own bit; so each distinct one is handed over once and never copied.
+//! identity has but its own bit; so rows are handed over as slices of what they share, and not copied.
 
 use std::sync::Arc;
 

@@ -54,7 +54,9 @@ pub fn leaf_encodings(
         let size = |leaf: usize| footer.row_groups().iter().map(|g| g.column(leaf).compressed_size() as f64).sum();
         Ok(all.clone().map(size).collect())
     };
-    let (dictionary, plain, split) = (sizes(Dictionary)?, sizes(Plain)?, sizes(Split)?);
+    let plain = sizes(Plain)?;
+    let dictionary = if all.clone().any(served) { sizes(Dictionary)? } else { plain.clone() };
+    let split = if all.clone().any(float) { sizes(Split)? } else { plain.clone() };
     let choose = |leaf: usize| match leaf {
         _ if served(leaf) && dictionary[leaf] <= DICTIONARY_MAY * plain[leaf] => Dictionary,
         _ if float(leaf) && split[leaf] <= SPLIT_MUST * plain[leaf] => Split,
