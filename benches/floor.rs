@@ -21,6 +21,8 @@ fn main() {
         // `cargo bench` and `cargo test --benches` call every bench without arguments.
         return println!("usage: cargo bench --bench floor -- INPUT_DIR DATASET");
     };
+    // As a run does.
+    batchwright::heap::keep_freed(None);
     let start = cpu();
     for file in parquet_files(Path::new(input)) {
         read(&file, &mut |batch| assert!(batch.num_rows() > 0));

@@ -131,6 +131,20 @@ impl Column<'_> {
         }
     }
 
+    /// Whether values `i` and `j`, neither of them null, encode alike.
+    fn same(&self, i: usize, j: usize) -> bool {
+        let ints =
+            |a: &ArrayRef| a.as_primitive::<Int64Type>().values()[i] == a.as_primitive::<Int64Type>().values()[j];
+        match self {
+            Column::Boolean(a) => a.value(i) == a.value(j),
+            Column::Integer(a) | Column::Date(a, _) | Column::Timestamp(a, ..) => ints(a),
+            Column::Unsigned(a) => a.as_primitive::<UInt64Type>().value(i) == a.as_primitive::<UInt64Type>().value(j),
+            Column::Utf8(a) => a.as_string_view().value(i) == a.as_string_view().value(j),
+            Column::Binary(a) => a.as_binary_view().value(i) == a.as_binary_view().value(j),
+            Column::Fixed(a) => a.value(i) == a.value(j),
+        }
+    }
+
     /// Appends the encoding of value `i`, which is not null.
     fn encode(&self, i: usize, out: &mut Vec<u8>) {
         let int = |a: &ArrayRef| a.as_primitive::<Int64Type>().value(i);
@@ -184,27 +198,30 @@ pub fn for_each_token(
     }
     let plain = parts.iter().map(flatten).collect::<Vec<_>>();
     let columns = names.iter().zip(&plain).map(|(n, a)| prepare(a.as_ref(), n)).collect::<Result<Vec<_>>>()?;
-    let mut previous: Vec<u8> = Vec::new();
-    let mut token = 0;
     let mut bytes = Vec::new();
+    // The last row that is not null, and its token.
+    let mut last = None;
     for (i, &input_row) in input_rows.iter().enumerate() {
-        bytes.clear();
         if columns.iter().any(|c| c.is_null(i)) {
             emit(i, null_token(tokenizer, input_row));
             continue;
         }
-        if let [column] = columns.as_slice() {
-            column.encode(i, &mut bytes);
-        } else {
-            bytes.push(COMPOSITE);
-            bytes.extend((columns.len() as u32).to_le_bytes());
-            columns.iter().for_each(|c| c.encode(i, &mut bytes));
-        }
-        // Logs are sorted by request more often than not: a run of equal values is hashed once.
-        if bytes != previous {
-            token = tokenizer.token(&bytes);
-            std::mem::swap(&mut bytes, &mut previous);
-        }
+        let token = match last {
+            // Logs are sorted by request more often than not: a run of equal values is hashed once.
+            Some((row, token)) if columns.iter().all(|c| c.same(row, i)) => token,
+            _ => {
+                bytes.clear();
+                if let [column] = columns.as_slice() {
+                    column.encode(i, &mut bytes);
+                } else {
+                    bytes.push(COMPOSITE);
+                    bytes.extend((columns.len() as u32).to_le_bytes());
+                    columns.iter().for_each(|c| c.encode(i, &mut bytes));
+                }
+                tokenizer.token(&bytes)
+            }
+        };
+        last = Some((i, token));
         emit(i, token);
     }
     Ok(())

@@ -54,36 +54,57 @@ impl Interner {
 
     /// Provisional codes of a chunk's rows, whose ordinals in the input are `input_rows`.
     pub fn intern(&self, parts: &[ArrayRef], input_rows: &[u32]) -> Result<Vec<u32>> {
-        let len = parts.first().map_or(0, |p| p.len());
-        let mut codes = vec![0; len];
-        let mut previous = None;
-        let mut full = false;
-        for_each_token(&self.tokenizer, &self.names, parts, input_rows, &mut |i, token| {
-            codes[i] = match previous {
-                Some((seen, code)) if seen == token => code,
-                _ => {
-                    let shard = (token >> (128 - SHARD_BITS)) as u32;
-                    let mut table = match self.shards[shard as usize].lock() {
-                        Ok(table) => table,
-                        Err(poisoned) => poisoned.into_inner(),
-                    };
-                    let next = table.len() as u32;
-                    let local = *table.entry(token).or_insert(next);
-                    full |= local >> (32 - SHARD_BITS) != 0;
-                    let code = local << SHARD_BITS | shard;
-                    previous = Some((token, code));
-                    code
-                }
-            };
+        // Equal neighbours are looked up once.
+        let (mut tokens, mut run_of_row) = (Vec::new(), Vec::with_capacity(input_rows.len()));
+        for_each_token(&self.tokenizer, &self.names, parts, input_rows, &mut |_, token| {
+            if tokens.last() != Some(&token) {
+                tokens.push(token);
+            }
+            run_of_row.push(tokens.len() as u32 - 1);
         })?;
-        if full {
-            return Err(Error::input(
+        let codes = self.look_up(&tokens).ok_or_else(|| {
+            Error::input(
                 Place::column(self.names.join("+")),
                 "it has more than 4 billion distinct values",
                 "compose the data in parts",
-            ));
+            )
+        })?;
+        Ok(run_of_row.into_iter().map(|run| codes[run as usize]).collect())
+    }
+
+    /// Provisional codes of tokens; `None` if there are too many distinct ones.
+    fn look_up(&self, tokens: &[u128]) -> Option<Vec<u32>> {
+        // One table after the other: one lock each, and a table stays in the caches. Token by token, waiting for memory
+        // took most of the time.
+        let shard_of = |token: &u128| (token >> (128 - SHARD_BITS)) as usize;
+        let mut ends = vec![0u32; self.shards.len()];
+        tokens.iter().for_each(|token| ends[shard_of(token)] += 1);
+        let mut sum = 0;
+        ends.iter_mut().for_each(|end| (*end, sum) = (sum, sum + *end));
+        let mut by_shard = vec![0u32; tokens.len()];
+        for (token, place) in tokens.iter().zip(0..) {
+            let end = &mut ends[shard_of(token)];
+            by_shard[*end as usize] = place;
+            *end += 1;
         }
-        Ok(codes)
+        let mut codes = vec![0; tokens.len()];
+        let mut start = 0;
+        for (shard, end) in ends.into_iter().enumerate() {
+            let mut table = match self.shards[shard].lock() {
+                Ok(table) => table,
+                Err(poisoned) => poisoned.into_inner(),
+            };
+            for &place in &by_shard[start..end as usize] {
+                let next = table.len() as u32;
+                let local = *table.entry(tokens[place as usize]).or_insert(next);
+                if local >> (32 - SHARD_BITS) != 0 {
+                    return None;
+                }
+                codes[place as usize] = local << SHARD_BITS | shard as u32;
+            }
+            start = end as usize;
+        }
+        Some(codes)
     }
 
     /// Replaces provisional codes, chunk by chunk, by ranks in token order.

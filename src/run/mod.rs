@@ -18,6 +18,7 @@ use bytesize::ByteSize;
 
 use crate::dataset::{self, Cuts, Manifest, ShardWriter};
 use crate::error::Result;
+use crate::heap;
 use crate::negatives::{Columns, log_q};
 use crate::pipeline::Pipeline;
 use crate::progress::Progress;
@@ -45,6 +46,7 @@ pub struct Outcome {
 
 /// Composes a dataset at `output.path`, or leaves nothing there.
 pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Outcome> {
+    heap::keep_freed(settings.memory);
     dataset::check_target(&p.output, settings.overwrite)?;
     let prepared = prepare(p, progress)?;
     let Prepared { source, plane, plan, positives, .. } = &prepared;
