@@ -15,7 +15,7 @@ use parquet::arrow::ArrowSchemaConverter;
 use batchwright::compose::compose;
 use batchwright::dataset::{ColumnHints, encode_bitmaps, writer_properties};
 use batchwright::negatives::{BatchColumns, Columns, log_q};
-use batchwright::pipeline::{Pipeline, load};
+use batchwright::pipeline::load;
 use batchwright::progress::Progress;
 use batchwright::run::prepare;
 use batchwright::schema::{Generated, NEGATIVES, SAME_USER};
@@ -40,18 +40,16 @@ fn main() {
         positives: prepared.positives.as_ref(),
         log_q: log_q(&prepared.plane, &plan),
     };
-    let start = Instant::now();
-    let batches: Vec<_> = (0..plan.batches()).map(|b| columns.batch(b).expect("columns")).collect();
-    let generated = start.elapsed().as_secs_f64();
-    let masks = encode_masks(&pipeline, &batches);
+    let (generated, masks) = generate(&columns);
     println!(
         "{{\"rows\": {}, \"alone\": {alone:.4}, \"generated\": {generated:.4}, \"masks\": {masks:.4}}}",
         plan.order.len(),
     );
 }
 
-/// Seconds to encode the columns of bitmaps, 16 batches a row group.
-fn encode_masks(p: &Pipeline, batches: &[BatchColumns]) -> f64 {
+/// Seconds to make the generated columns, and to encode those of bitmaps: 16 batches a row group, as a run does.
+fn generate(columns: &Columns<'_>) -> (f64, f64) {
+    let p = columns.pipeline;
     let generated = Generated::of(p);
     let fields: Vec<Field> = generated.iter().map(|g| g.field(p.batch_size)).collect();
     let schema = Schema::new(fields);
@@ -59,13 +57,19 @@ fn encode_masks(p: &Pipeline, batches: &[BatchColumns]) -> f64 {
         ColumnHints { bitmaps: vec![(SAME_USER, usize::MAX), (NEGATIVES, usize::MAX)], ..ColumnHints::default() };
     let properties = Arc::new(writer_properties(&schema, p.compression, &hints).expect("properties"));
     let leaves = ArrowSchemaConverter::new().convert(&schema).expect("a Parquet schema");
-    let start = Instant::now();
-    for (k, column) in generated.iter().enumerate().filter(|(_, g)| [SAME_USER, NEGATIVES].contains(&g.name())) {
-        let leaf = leaves.columns().iter().find(|leaf| leaf.name() == column.name()).expect("a leaf");
-        for group in batches.chunks(16) {
-            let bitmaps: Vec<ArrayRef> = group.iter().map(|b| Arc::clone(&b.arrays[k])).collect();
+    let all: Vec<usize> = (0..columns.plan.batches()).collect();
+    let (mut making, mut encoding) = (0.0, 0.0);
+    for group in all.chunks(16) {
+        let start = Instant::now();
+        let batches: Vec<BatchColumns> = group.iter().map(|b| columns.batch(*b).expect("columns")).collect();
+        making += start.elapsed().as_secs_f64();
+        let start = Instant::now();
+        for (k, column) in generated.iter().enumerate().filter(|(_, g)| [SAME_USER, NEGATIVES].contains(&g.name())) {
+            let leaf = leaves.columns().iter().find(|leaf| leaf.name() == column.name()).expect("a leaf");
+            let bitmaps: Vec<ArrayRef> = batches.iter().map(|b| Arc::clone(&b.arrays[k])).collect();
             encode_bitmaps(leaf, &properties, &bitmaps).expect("a chunk");
         }
+        encoding += start.elapsed().as_secs_f64();
     }
-    start.elapsed().as_secs_f64()
+    (making, encoding)
 }

@@ -26,15 +26,26 @@ pub fn survivors(plane: &KeyPlane, key: &[Field], keep: Keep) -> Vec<u32> {
     };
     let is_unique = |row: u32| null_label.is_some_and(|(codes, null)| codes[row as usize] == null);
     let hash = |row: u32| columns.iter().fold(0u64, |h, c| mix(h ^ u64::from(c[row as usize])));
-    let mut buckets: Vec<Vec<(u64, u32)>> = vec![Vec::new(); 1 << BUCKET_BITS];
-    for row in 0..rows {
-        let h = hash(row);
-        buckets[(h >> (64 - BUCKET_BITS)) as usize].push((h, row));
-    }
-    let order = |row: u32| (plane.time.as_ref().map_or(0, |t| t[row as usize]), row);
-    let kept: Vec<Vec<u32>> = buckets
+    // A part of the rows a core, each by buckets.
+    let part = rows.div_ceil(rayon::current_num_threads() as u32).max(1);
+    let parts: Vec<Vec<Vec<(u64, u32)>>> = (0..rows)
+        .step_by(part as usize)
+        .collect::<Vec<_>>()
         .into_par_iter()
-        .map(|mut bucket| {
+        .map(|start| {
+            let mut buckets = vec![Vec::new(); 1 << BUCKET_BITS];
+            for row in start..rows.min(start.saturating_add(part)) {
+                let h = hash(row);
+                buckets[(h >> (64 - BUCKET_BITS)) as usize].push((h, row));
+            }
+            buckets
+        })
+        .collect();
+    let order = |row: u32| (plane.time.as_ref().map_or(0, |t| t[row as usize]), row);
+    let kept: Vec<Vec<u32>> = (0..1 << BUCKET_BITS)
+        .into_par_iter()
+        .map(|bucket| {
+            let mut bucket: Vec<(u64, u32)> = parts.iter().flat_map(|buckets| &buckets[bucket]).copied().collect();
             bucket.sort_unstable();
             let mut kept: Vec<u32> = Vec::with_capacity(bucket.len());
             for run in bucket.chunk_by(|a, b| a.0 == b.0) {

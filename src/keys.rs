@@ -4,6 +4,8 @@
 //! Rows are ordinals into the plane, in input order. Values are dense codes: equal values have equal codes,
 //! and a null where nulls are never equal has a code of its own.
 
+use rayon::prelude::*;
+
 use crate::pipeline::Field;
 
 /// One key column as dense codes.
@@ -26,7 +28,7 @@ impl Codes {
     }
 
     fn select(&mut self, keep: &[u32]) {
-        self.rows = keep.iter().map(|&r| self.rows[r as usize]).collect();
+        self.rows = keep.par_iter().map(|&r| self.rows[r as usize]).collect();
     }
 }
 
@@ -85,8 +87,8 @@ impl KeyPlane {
         if keep.len() == self.len() {
             return;
         }
-        fn pick<T: Copy>(values: &mut Vec<T>, keep: &[u32]) {
-            *values = keep.iter().map(|&r| values[r as usize]).collect();
+        fn pick<T: Copy + Send + Sync>(values: &mut Vec<T>, keep: &[u32]) {
+            *values = keep.par_iter().map(|&r| values[r as usize]).collect();
         }
         pick(&mut self.input_row, keep);
         self.identity.select(keep);

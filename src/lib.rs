@@ -35,4 +35,5 @@ pub mod schema;
 pub mod source;
 pub mod stats;
 pub mod store;
+pub mod tasks;
 pub mod verify;

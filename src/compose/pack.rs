@@ -1,5 +1,7 @@
 //! request_packed: requests whole, batches full, requests of one identity apart.
 
+use rayon::prelude::*;
+
 use super::deal::deal;
 use super::finish;
 use super::plan::Plan;
@@ -79,19 +81,19 @@ fn by_request(rows: &[u32], codes: &[u32]) -> (Vec<u32>, Vec<u32>) {
         .map(|(place, row)| u64::from(first[codes[*row as usize] as usize]) << 32 | place as u64)
         .collect();
     // Nearly sorted, where requests stand together: the stable sort finds the runs.
-    keys.sort();
+    keys.par_sort();
     keys.into_iter().map(|k| (rows[(k & 0xffff_ffff) as usize], (k >> 32) as u32)).unzip()
 }
 
 /// A seeded order in which requests of one identity stand far apart: requests are dealt over as many columns as there are
 /// batches, like rows in user_spread, and the columns follow one another.
 fn sequence(mut pool: Vec<Request>, columns: usize, seed: u64, index: u64) -> Vec<Request> {
-    pool.sort_by_key(|r| (r.rank, r.start));
+    pool.par_sort_by_key(|r| (r.rank, r.start));
     let counts: Vec<u32> = pool.chunk_by(|a, b| a.rank == b.rank).map(|run| run.len() as u32).collect();
     let mut rng = Rng::new(seed, "deal", index);
     let column = deal(&counts, columns, pool.len() / columns, &[pool.len() % columns], &mut rng);
     let mut keyed: Vec<(u32, u64, Request)> =
         column.into_iter().zip(pool).map(|(c, r)| (c, rng.next_u64(), r)).collect();
-    keyed.sort_by_key(|(column, key, r)| (*column, *key, r.start));
+    keyed.par_sort_unstable_by_key(|(column, key, r)| (*column, *key, r.start));
     keyed.into_iter().map(|(_, _, r)| r).collect()
 }

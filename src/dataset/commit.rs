@@ -8,6 +8,7 @@ use super::manifest::Manifest;
 use crate::error::{Error, Result};
 use crate::schema;
 use crate::store::{self, Staging};
+use crate::tasks::in_parallel;
 
 /// Refuses a target that a run may not write, before any work is done.
 pub fn check_target(target: &Path, overwrite: bool) -> Result<()> {
@@ -37,19 +38,26 @@ pub fn holds_dataset(path: &Path) -> bool {
 /// Re-reads every file against its digest and row count, writes the manifest, and publishes.
 pub fn commit(staging: &Staging, target: &Path, overwrite: bool, manifest: &Manifest) -> Result<()> {
     let root = staging.dataset();
-    let shards = manifest.shards.iter().map(|s| (&s.path, s.bytes, s.rows, &s.xxh3_128));
-    let tables = manifest.tables.iter().map(|t| (&t.path, t.bytes, t.rows, &t.xxh3_128));
+    let shards = manifest.shards.iter().map(|s| (root.join(&s.path), s.bytes, s.rows, &s.xxh3_128));
+    let tables = manifest.tables.iter().map(|t| (root.join(&t.path), t.bytes, t.rows, &t.xxh3_128));
+    let files: Vec<_> = shards.chain(tables).collect();
+    in_parallel(
+        &files,
+        |(_, bytes, ..)| *bytes,
+        |(path, bytes, rows, digest)| {
+            if store::digest_file(path)? != (*bytes, (*digest).clone()) {
+                return Err(Error::output(path, "what the disk gives back is not what was written", "check the disk"));
+            }
+            let footer = SerializedFileReader::new(store::open(path)?);
+            let found = footer.map(|f| f.metadata().file_metadata().num_rows()).unwrap_or(-1);
+            if u64::try_from(found) != Ok(*rows) {
+                return Err(Error::output(path, format!("it should hold {rows} rows"), "report this as a bug"));
+            }
+            Ok(())
+        },
+    )?;
     let mut folders = vec![root.clone(), root.join("_batchwright")];
-    for (path, bytes, rows, digest) in shards.chain(tables) {
-        let path = root.join(path);
-        if store::digest_file(&path)? != (bytes, digest.clone()) {
-            return Err(Error::output(&path, "what the disk gives back is not what was written", "check the disk"));
-        }
-        let footer = SerializedFileReader::new(store::open(&path)?);
-        let found = footer.map(|f| f.metadata().file_metadata().num_rows()).unwrap_or(-1);
-        if u64::try_from(found) != Ok(rows) {
-            return Err(Error::output(&path, format!("it should hold {rows} rows"), "report this as a bug"));
-        }
+    for (path, ..) in &files {
         folders.extend(path.ancestors().skip(1).take_while(|a| a.starts_with(&root)).map(Path::to_path_buf));
     }
     let path = root.join(schema::MANIFEST);

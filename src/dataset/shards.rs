@@ -1,14 +1,16 @@
 //! Shards: row groups encoded side by side, appended in order.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use arrow::datatypes::{FieldRef, SchemaRef};
 use parquet::arrow::arrow_writer::{ArrowRowGroupWriterFactory, ArrowWriter, ArrowWriterOptions};
 use parquet::file::metadata::KeyValue;
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{WriterProperties, WriterPropertiesPtr};
 use parquet::file::writer::SerializedFileWriter;
-use rayon::prelude::*;
+use parquet::schema::types::ColumnDescPtr;
 
 use super::cuts::{Cuts, ShardCut};
 use super::encode::{Chunk, ColumnSource, Encoder};
@@ -17,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::pipeline::Pipeline;
 use crate::schema;
 use crate::store::{self, DigestWriter};
+use crate::tasks::in_parallel;
 
 /// The columns of one row group, for each rank.
 pub type RowGroupColumns<'a> = Vec<Vec<ColumnSource<'a>>>;
@@ -37,97 +40,157 @@ pub struct ShardWriter<'a> {
 /// are worked out in parallel, a few at a time, and `prepare(batches)` is called before each few. `done(rows)` hears of progress.
 pub fn write_shards<'a>(
     writer: &ShardWriter<'_>,
-    prepare: impl Fn(std::ops::Range<usize>) -> Result<()>,
-    columns: impl Fn(std::ops::Range<usize>) -> Result<RowGroupColumns<'a>> + Sync,
-    done: impl Fn(usize),
+    prepare: impl Fn(Range<usize>) -> Result<()>,
+    columns: impl Fn(Range<usize>) -> Result<RowGroupColumns<'a>> + Sync,
+    done: impl Fn(usize) + Sync,
 ) -> Result<Vec<ShardRecord>> {
-    let mut records: Vec<Vec<ShardRecord>> = vec![Vec::new(); writer.pipeline.ranks];
+    // While a row group is appended, the next are encoded; without a buffer, they never pile up.
+    let (steps, taken) = sync_channel(0);
+    std::thread::scope(|scope| {
+        let appending = scope.spawn(|| append_all(taken, &done));
+        let encoded = encode_all(writer, prepare, columns, steps);
+        let records = appending.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        encoded.map(|()| records)
+    })
+}
+
+/// Sends the steps of all shards. Stops where nobody takes them any more: writing has failed, and says why.
+fn encode_all<'a>(
+    writer: &ShardWriter<'_>,
+    prepare: impl Fn(Range<usize>) -> Result<()>,
+    columns: impl Fn(Range<usize>) -> Result<RowGroupColumns<'a>> + Sync,
+    steps: SyncSender<Step>,
+) -> Result<()> {
+    let together = writer.side_by_side.max(1);
     for (part, cut) in writer.cuts.shards.iter().enumerate() {
-        let mut open: Vec<Open> =
-            (0..writer.pipeline.ranks).map(|rank| Open::create(writer, part, rank, cut)).collect::<Result<_>>()?;
-        let together = writer.side_by_side.max(1);
-        for (first, groups) in cut.row_groups.chunks(together).enumerate().map(|(k, g)| (k * together, g)) {
-            if let (Some(head), Some(tail)) = (groups.first(), groups.last()) {
+        let ranks = (0..writer.pipeline.ranks).map(|rank| create(writer, part, rank, cut));
+        let (encoders, files): (Vec<RowGroupEncoder>, Vec<ShardFile>) =
+            ranks.collect::<Result<Vec<_>>>()?.into_iter().unzip();
+        if steps.send(Step::Open(files)).is_err() {
+            return Ok(());
+        }
+        let row_groups: Vec<(usize, &Range<usize>)> = cut.row_groups.iter().enumerate().collect();
+        for few in row_groups.chunks(together) {
+            if let (Some((_, head)), Some((_, tail))) = (few.first(), few.last()) {
                 prepare(head.start..tail.end)?;
             }
-            let encoded: Vec<Vec<Vec<Chunk>>> = groups
-                .par_iter()
-                .enumerate()
-                .map(|(k, batches)| {
-                    let ranks = columns(batches.clone())?;
-                    open.iter().zip(ranks).map(|(shard, columns)| shard.encode(first + k, columns)).collect()
-                })
-                .collect::<Result<_>>()?;
-            for (batches, ranks) in groups.iter().zip(encoded) {
+            let encoded = in_parallel(
+                few,
+                |_| 0,
+                |&(row_group, batches)| {
+                    let ranks = encoders.iter().zip(columns(batches.clone())?);
+                    ranks.map(|(encoder, columns)| encoder.encode(row_group, columns)).collect::<Result<Vec<_>>>()
+                },
+            )?;
+            for ((_, batches), ranks) in few.iter().zip(encoded) {
+                if steps.send(Step::Append { ranks, rows: batches.len() * writer.pipeline.batch_size }).is_err() {
+                    return Ok(());
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What is handed to the thread that writes.
+enum Step {
+    /// The next shard, of each rank; the one before is complete.
+    Open(Vec<ShardFile>),
+    /// A row group, of each rank.
+    Append { ranks: Vec<Vec<Chunk>>, rows: usize },
+}
+
+/// Takes the steps one by one; gives the records by rank, then in writing order.
+fn append_all(steps: Receiver<Step>, done: impl Fn(usize)) -> Result<Vec<ShardRecord>> {
+    let mut records = Vec::new();
+    let mut open: Vec<ShardFile> = Vec::new();
+    for step in steps {
+        match step {
+            Step::Open(files) => {
+                for shard in std::mem::replace(&mut open, files) {
+                    records.push(shard.finish()?);
+                }
+            }
+            Step::Append { ranks, rows } => {
                 for (shard, chunks) in open.iter_mut().zip(ranks) {
                     shard.append(chunks)?;
                 }
-                done(batches.len() * writer.pipeline.batch_size);
+                done(rows);
             }
         }
-        for (records, shard) in records.iter_mut().zip(open) {
-            records.push(shard.finish()?);
-        }
     }
-    Ok(records.into_iter().flatten().collect())
+    for shard in open {
+        records.push(shard.finish()?);
+    }
+    records.sort_by_key(|record| record.rank);
+    Ok(records)
+}
+
+/// Encodes the row groups of a shard.
+struct RowGroupEncoder {
+    path: PathBuf,
+    fields: Vec<FieldRef>,
+    leaves: Vec<ColumnDescPtr>,
+    properties: WriterPropertiesPtr,
+    factory: ArrowRowGroupWriterFactory,
 }
 
 /// A shard that is being written.
-struct Open {
+struct ShardFile {
     path: PathBuf,
-    fields: Vec<FieldRef>,
     file: SerializedFileWriter<DigestWriter>,
-    factory: ArrowRowGroupWriterFactory,
     record: ShardRecord,
 }
 
-impl Open {
-    fn create(writer: &ShardWriter<'_>, part: usize, rank: usize, cut: &ShardCut) -> Result<Self> {
-        let p = writer.pipeline;
-        let name = writer.cuts.name(part);
-        let folder =
-            if p.ranks == 1 { schema::BATCHES.to_owned() } else { format!("{}/rank-{rank:03}", schema::BATCHES) };
-        store::create_dir_all(&writer.root.join(&folder))?;
-        let path = writer.root.join(&folder).join(&name);
-        let facts = [
-            ("format", schema::FORMAT.to_owned()),
-            ("batch_size", p.batch_size.to_string()),
-            ("rank", rank.to_string()),
-            ("first_batch", cut.batches.start.to_string()),
-            ("batches", cut.batches.len().to_string()),
-        ];
-        let facts = facts.map(|(key, value)| KeyValue::new(format!("batchwright.{key}"), value));
-        let properties = writer.properties.clone().into_builder().set_key_value_metadata(Some(facts.to_vec())).build();
-        let options = ArrowWriterOptions::new().with_properties(properties);
-        let file = DigestWriter::new(store::create(&path)?);
-        let fail = |e: parquet::errors::ParquetError| Error::output(&path, e.to_string(), "see the message");
-        let (file, factory) = ArrowWriter::try_new_with_options(file, Arc::clone(&writer.schema), options)
-            .and_then(ArrowWriter::into_serialized_writer)
-            .map_err(fail)?;
-        Ok(Open {
-            fields: writer.schema.fields().to_vec(),
-            file,
-            factory,
-            record: ShardRecord {
-                path: format!("{folder}/{name}"),
-                bytes: 0,
-                rows: 0,
-                xxh3_128: String::new(),
-                rank,
-                first_batch: cut.batches.start,
-                batches: cut.batches.len(),
-            },
-            path,
-        })
-    }
+fn create(writer: &ShardWriter<'_>, part: usize, rank: usize, cut: &ShardCut) -> Result<(RowGroupEncoder, ShardFile)> {
+    let p = writer.pipeline;
+    let name = writer.cuts.name(part);
+    let folder = if p.ranks == 1 { schema::BATCHES.to_owned() } else { format!("{}/rank-{rank:03}", schema::BATCHES) };
+    store::create_dir_all(&writer.root.join(&folder))?;
+    let path = writer.root.join(&folder).join(&name);
+    let facts = [
+        ("format", schema::FORMAT.to_owned()),
+        ("batch_size", p.batch_size.to_string()),
+        ("rank", rank.to_string()),
+        ("first_batch", cut.batches.start.to_string()),
+        ("batches", cut.batches.len().to_string()),
+    ];
+    let facts = facts.map(|(key, value)| KeyValue::new(format!("batchwright.{key}"), value));
+    let properties = writer.properties.clone().into_builder().set_key_value_metadata(Some(facts.to_vec())).build();
+    let options = ArrowWriterOptions::new().with_properties(properties);
+    let file = DigestWriter::new(store::create(&path)?);
+    let fail = |e: parquet::errors::ParquetError| Error::output(&path, e.to_string(), "see the message");
+    let (file, factory) = ArrowWriter::try_new_with_options(file, Arc::clone(&writer.schema), options)
+        .and_then(ArrowWriter::into_serialized_writer)
+        .map_err(fail)?;
+    let encoder = RowGroupEncoder {
+        path: path.clone(),
+        fields: writer.schema.fields().to_vec(),
+        leaves: file.schema_descr().columns().to_vec(),
+        properties: Arc::clone(file.properties()),
+        factory,
+    };
+    let record = ShardRecord {
+        path: format!("{folder}/{name}"),
+        bytes: 0,
+        rows: 0,
+        xxh3_128: String::new(),
+        rank,
+        first_batch: cut.batches.start,
+        batches: cut.batches.len(),
+    };
+    Ok((encoder, ShardFile { path, file, record }))
+}
 
+impl RowGroupEncoder {
     fn encode(&self, row_group: usize, columns: Vec<ColumnSource<'_>>) -> Result<Vec<Chunk>> {
-        let writers = self.factory.create_column_writers(row_group).map_err(|e| self.failed(e))?;
-        let leaves = self.file.schema_descr().columns();
-        Encoder { path: &self.path, fields: &self.fields, leaves, properties: self.file.properties() }
-            .encode(writers, columns)
+        let RowGroupEncoder { path, fields, leaves, properties, factory } = self;
+        let writers = factory.create_column_writers(row_group).map_err(|e| failed(path, e))?;
+        Encoder { path, fields, leaves, properties }.encode(writers, columns)
     }
+}
 
+impl ShardFile {
     fn append(&mut self, chunks: Vec<Chunk>) -> Result<()> {
         let rows = chunks.first().map_or(0, Chunk::rows);
         let append = || {
@@ -137,7 +200,7 @@ impl Open {
             }
             group.close().map(|_| ())
         };
-        append().map_err(|e| self.failed(e))?;
+        append().map_err(|e| failed(&self.path, e))?;
         self.record.rows += rows;
         Ok(())
     }
@@ -146,10 +209,6 @@ impl Open {
         let inner = self.file.into_inner().map_err(|e| failed(&self.path, e))?;
         (self.record.bytes, self.record.xxh3_128) = inner.finish().map_err(|e| Error::io("write", &self.path, e))?;
         Ok(self.record)
-    }
-
-    fn failed(&self, error: parquet::errors::ParquetError) -> Error {
-        failed(&self.path, error)
     }
 }
 

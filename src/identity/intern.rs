@@ -130,10 +130,9 @@ impl Interner {
             })
             .collect();
         let mask = (1 << SHARD_BITS) - 1;
-        let mut rows = Vec::with_capacity(chunks.iter().map(Vec::len).sum());
-        for chunk in chunks {
-            rows.extend(chunk.into_iter().map(|c| sorted[(c & mask) as usize].1[(c >> SHARD_BITS) as usize]));
-        }
+        let mut rows = chunks.concat();
+        drop(chunks);
+        rows.par_iter_mut().for_each(|c| *c = sorted[(*c & mask) as usize].1[(*c >> SHARD_BITS) as usize]);
         Codes { rows, tokens: sorted.into_iter().flat_map(|(tokens, _)| tokens).collect() }
     }
 }

@@ -68,25 +68,26 @@ impl Columns<'_> {
         let (plan, plane) = (self.plan, self.plane);
         let first = batch * plan.batch_size;
         let rows = plan.batch(batch);
-        let ints = |values: &mut dyn Iterator<Item = i32>| Arc::new(values.collect::<Int32Array>()) as ArrayRef;
+        let ints = |values: Vec<i32>| Arc::new(Int32Array::from(values)) as ArrayRef;
+        let classes = |classes: &Classes| ints(classes.of.iter().map(|class| *class as i32).collect());
         let tokens = |codes: &crate::keys::Codes| {
             let token = |row: &u32| codes.tokens[codes.rows[*row as usize] as usize] as u64 as i64;
-            Arc::new(rows.iter().map(token).collect::<Int64Array>()) as ArrayRef
+            Arc::new(Int64Array::from_iter_values(rows.iter().map(token))) as ArrayRef
         };
         match column {
-            Generated::Batch => ints(&mut rows.iter().map(|_| batch as i32)),
-            Generated::Slot => ints(&mut (0..rows.len() as i32)),
-            Generated::Copy => ints(&mut (first..first + rows.len()).map(|at| plan.copy_at(at) as i32)),
+            Generated::Batch => ints(vec![batch as i32; rows.len()]),
+            Generated::Slot => ints((0..rows.len() as i32).collect()),
+            Generated::Copy => ints((first..first + rows.len()).map(|at| plan.copy_at(at) as i32).collect()),
             Generated::Anchor => {
                 let anchor = |(at, row): (usize, &u32)| Some(plane.is_positive(*row) && !plan.is_padding(first + at));
                 Arc::new(rows.iter().enumerate().map(anchor).collect::<BooleanArray>())
             }
             Generated::User => tokens(&plane.identity),
             Generated::Item => tokens(plane.item.as_ref().unwrap_or(&plane.identity)),
-            Generated::UserSlot => ints(&mut masks.users.of.iter().map(|c| *c as i32)),
-            Generated::ItemSlot => ints(&mut masks.items.as_ref().unwrap_or(&masks.users).of.iter().map(|c| *c as i32)),
-            Generated::GroupSlot => ints(&mut (first..first + rows.len()).map(|at| plan.group_slot(at))),
-            Generated::RequestSlot => ints(&mut requests.iter().map(|(slot, _)| *slot)),
+            Generated::UserSlot => classes(&masks.users),
+            Generated::ItemSlot => classes(masks.items.as_ref().unwrap_or(&masks.users)),
+            Generated::GroupSlot => ints((first..first + rows.len()).map(|at| plan.group_slot(at)).collect()),
+            Generated::RequestSlot => ints(requests.iter().map(|(slot, _)| *slot).collect()),
             Generated::RequestFirst => {
                 Arc::new(requests.iter().map(|(_, first)| Some(*first)).collect::<BooleanArray>())
             }

@@ -1,6 +1,8 @@
 //! logQ: the logarithm of an item's share of the pool that a batch was drawn from, for the sampled-softmax correction
 //! (Yi et al., "Sampling-bias-corrected neural modeling for large corpus item recommendations", 2019).
 
+use rayon::prelude::*;
+
 use crate::compose::plan::Plan;
 use crate::keys::KeyPlane;
 
@@ -30,10 +32,11 @@ pub fn log_q(plane: &KeyPlane, plan: &Plan) -> Option<Vec<f32>> {
             counts[item[plan.order[position] as usize] as usize] += 1;
             total += 1;
         }
-        let placed = || plan.order[start..end].iter().map(|row| item[*row as usize]);
+        let placed = &plan.order[start..end];
         // An item that occurs only as a copy has its original in an earlier pool: its share here counts as one.
-        out.extend(placed().map(|i| ln_share(u64::from(counts[i as usize].max(1)), total.max(1))));
-        placed().for_each(|i| counts[i as usize] = 0);
+        let count = |row: &u32| u64::from(counts[item[*row as usize] as usize].max(1));
+        out.par_extend(placed.par_iter().map(|row| ln_share(count(row), total.max(1))));
+        placed.iter().for_each(|row| counts[item[*row as usize] as usize] = 0);
         gone.iter().for_each(|(_, row)| counts[item[*row as usize] as usize] = 0);
     }
     Some(out)

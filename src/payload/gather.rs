@@ -1,14 +1,13 @@
 //! Decoded columns in memory, and rows picked out of them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::array::{Array, ArrayRef, UInt32Array, new_empty_array, new_null_array};
 use arrow::compute::{interleave, take};
 use arrow::datatypes::DataType;
-use rayon::prelude::*;
 
 use crate::error::{Error, Place, Result};
+use crate::tasks::in_parallel;
 
 /// A row group's place in the input.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +34,8 @@ pub enum ArraySize {
 /// Decodes a column (by position) of a row group (by position), array by array, in order; the arrays small or large.
 pub trait Decoder: Sync {
     fn spans(&self) -> &[RowGroupSpan];
+    /// What decoding takes, in any unit.
+    fn cost(&self, column: usize, row_group: usize) -> u64;
     fn decode(&self, column: usize, row_group: usize, size: ArraySize, each: &mut Sink<'_>) -> Result<()>;
 }
 
@@ -91,28 +92,18 @@ impl Payload {
     pub fn load(decoder: &impl Decoder, wanted: &[Arc<Vec<u32>>]) -> Result<Self> {
         let groups = decoder.spans().len();
         let tasks: Vec<(usize, usize)> = (0..wanted.len()).flat_map(|c| (0..groups).map(move |g| (c, g))).collect();
-        // Of several failures the first in task order is told, whatever the threads do; tasks behind it are not begun.
-        let failed = AtomicUsize::new(usize::MAX);
-        let outcomes: Vec<Result<Vec<Chunk>>> = tasks
-            .into_par_iter()
-            .enumerate()
-            .map(|(task, (column, group))| {
-                let mut kept = Vec::new();
-                let skip = failed.load(Ordering::Relaxed) < task;
-                if skip || within(&wanted[column], decoder.spans()[group]).is_empty() {
-                    return Ok(kept);
-                }
-                let outcome = decoder.decode(column, group, ArraySize::Small, &mut |first_row, array| {
-                    kept.extend(keep(array, &wanted[column], first_row)?);
-                    Ok(())
-                });
-                if outcome.is_err() {
-                    failed.fetch_min(task, Ordering::Relaxed);
-                }
-                outcome.map(|()| kept)
-            })
-            .collect();
-        let mut decoded: Vec<Vec<Chunk>> = outcomes.into_iter().collect::<Result<_>>()?;
+        let cost = |(column, group): &(usize, usize)| decoder.cost(*column, *group);
+        let mut decoded = in_parallel(&tasks, cost, |&(column, group)| {
+            let mut kept = Vec::new();
+            if within(&wanted[column], decoder.spans()[group]).is_empty() {
+                return Ok(kept);
+            }
+            decoder.decode(column, group, ArraySize::Small, &mut |first_row, array| {
+                kept.extend(keep(array, &wanted[column], first_row)?);
+                Ok(())
+            })?;
+            Ok(kept)
+        })?;
         let columns = (0..wanted.len()).map(|column| {
             Column::new(decoded[column * groups..(column + 1) * groups].iter_mut().flat_map(std::mem::take).collect())
         });

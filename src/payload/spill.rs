@@ -14,6 +14,7 @@ use rayon::prelude::*;
 
 use super::gather::{ArraySize, Decoder, Payload, pick, within};
 use crate::error::{Error, Place, Result};
+use crate::tasks::in_parallel;
 
 /// A scratch file.
 pub trait Scratch: Read + Write + Seek + Send {}
@@ -52,25 +53,29 @@ impl Spill {
         let groups = decoder.spans().len();
         // Row group by row group, so that threads read neighbouring pages of the same file.
         let tasks: Vec<(usize, usize)> = (0..groups).flat_map(|g| (0..columns).map(move |c| (c, g))).collect();
-        tasks.into_par_iter().try_for_each(|(column, group)| {
-            let span = decoder.spans()[group];
-            if wanted.iter().all(|part| within(&part[column], span).is_empty()) {
-                return Ok(());
-            }
-            decoder.decode(column, group, ArraySize::Large, &mut |first_row, array| {
-                for (part, wanted) in parts.iter().zip(wanted) {
-                    if let Some(rows) = pick(&array, &wanted[column], first_row)? {
-                        let bytes = encode(rows).map_err(failed)?;
-                        let mut part = part.lock().unwrap_or_else(|p| p.into_inner());
-                        let piece = Piece { column, first_row, offset: part.end, bytes: bytes.len() };
-                        part.file.write_all(&bytes).map_err(|e| failed(e.into()))?;
-                        part.end += bytes.len() as u64;
-                        part.pieces.push(piece);
-                    }
+        in_parallel(
+            &tasks,
+            |_| 0,
+            |&(column, group)| {
+                let span = decoder.spans()[group];
+                if wanted.iter().all(|part| within(&part[column], span).is_empty()) {
+                    return Ok(());
                 }
-                Ok(())
-            })
-        })?;
+                decoder.decode(column, group, ArraySize::Large, &mut |first_row, array| {
+                    for (part, wanted) in parts.iter().zip(wanted) {
+                        if let Some(rows) = pick(&array, &wanted[column], first_row)? {
+                            let bytes = encode(rows).map_err(failed)?;
+                            let mut part = part.lock().unwrap_or_else(|p| p.into_inner());
+                            let piece = Piece { column, first_row, offset: part.end, bytes: bytes.len() };
+                            part.file.write_all(&bytes).map_err(|e| failed(e.into()))?;
+                            part.end += bytes.len() as u64;
+                            part.pieces.push(piece);
+                        }
+                    }
+                    Ok(())
+                })
+            },
+        )?;
         Ok(Spill { columns, parts })
     }
 

@@ -70,7 +70,8 @@ pub fn baselines(p: &Pipeline, prepared: &Prepared) -> Baselines {
     let stats: Vec<BatchStats> =
         (0..plan.batches()).into_par_iter().map(|batch| BatchStats::without_masks(p, plane, &plan, batch)).collect();
     let counts = Counts { batches: plan.batches() as u64, rows_out: plane.len() as u64, ..Counts::default() };
-    let metrics = Metrics::new(&stats, &counts, p.batch_size, met_ratio(p, plane, &plan));
+    let (met, random_order) = rayon::join(|| met_ratio(p, plane, &plan), || random_order(plane, p));
+    let metrics = Metrics::new(&stats, &counts, p.batch_size, met);
     let input = Baseline {
         same_user_rate: Some(metrics.same_user_rate),
         match_rate: metrics.match_rate,
@@ -78,7 +79,7 @@ pub fn baselines(p: &Pipeline, prepared: &Prepared) -> Baselines {
         co_user_ratio: metrics.co_user_ratio,
         request_reuse: metrics.request_reuse,
     };
-    Baselines { random_order: random_order(plane, p), input_order: input }
+    Baselines { random_order, input_order: input }
 }
 
 /// A label's share of the examples, and of the composed rows.

@@ -13,6 +13,7 @@ use crate::payload::{ArraySize, Decoder, Payload, RowGroupSpan, Sink, WantedRow}
 use crate::pipeline::Pipeline;
 use crate::source::{self, InputColumn, Source};
 use crate::store;
+use crate::tasks::in_parallel;
 
 /// Writes items.parquet and positives.parquet, where the pipeline has them.
 pub fn write(p: &Pipeline, prepared: &Prepared, root: &Path) -> Result<Vec<TableRecord>> {
@@ -97,6 +98,10 @@ impl Decoder for OneColumn<'_> {
         &self.spans
     }
 
+    fn cost(&self, _: usize, row_group: usize) -> u64 {
+        self.source.row_groups[row_group].rows.into()
+    }
+
     fn decode(&self, _: usize, row_group: usize, _: ArraySize, each: &mut Sink<'_>) -> Result<()> {
         let group = &self.source.row_groups[row_group];
         let each = &mut |at, array| each(group.first_row + at, array);
@@ -108,17 +113,17 @@ impl Decoder for OneColumn<'_> {
 pub fn input_records(source: &Source) -> Result<Vec<InputRecord>> {
     let paths: Vec<PathBuf> = source.shards.iter().map(|s| store::canonical(&s.path)).collect::<Result<_>>()?;
     let common = common_folder(&paths);
-    source
-        .shards
-        .par_iter()
-        .zip(&paths)
-        .map(|(shard, path)| {
+    let shards: Vec<_> = source.shards.iter().zip(&paths).collect();
+    in_parallel(
+        &shards,
+        |(shard, _)| shard.bytes,
+        |(shard, path)| {
             let (bytes, xxh3_128) = store::digest_file(&shard.path)?;
             let relative = path.strip_prefix(&common).unwrap_or(path);
             let rows = u64::try_from(shard.footer.metadata().file_metadata().num_rows()).unwrap_or(0);
             Ok(InputRecord { path: relative.to_string_lossy().into_owned(), bytes, rows, xxh3_128 })
-        })
-        .collect()
+        },
+    )
 }
 
 fn common_folder(paths: &[PathBuf]) -> PathBuf {

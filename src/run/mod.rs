@@ -100,10 +100,12 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
     progress.stage("writing tables", 0);
     let stats = stats.finish();
     manifest.tables.push(dataset::write_stats(&root, &stats, output::time_type(p, source).as_ref())?);
-    manifest.tables.extend(items::write(p, &prepared, &root)?);
-    let figures = figures::measured(p, &prepared, &stats);
-    (manifest.counts, manifest.stats) = (figures.counts, figures.metrics);
-    manifest.baselines = figures::baselines(p, &prepared);
+    let (tables, (figures, baselines)) = rayon::join(
+        || items::write(p, &prepared, &root),
+        || rayon::join(|| figures::measured(p, &prepared, &stats), || figures::baselines(p, &prepared)),
+    );
+    manifest.tables.extend(tables?);
+    (manifest.counts, manifest.stats, manifest.baselines) = (figures.counts, figures.metrics, baselines);
 
     progress.stage("re-reading and publishing", 0);
     dataset::commit(&staging, &p.output, settings.overwrite, &manifest)?;

@@ -255,6 +255,10 @@ impl Decoder for SourceDecoder<'_> {
         &self.spans
     }
 
+    fn cost(&self, column: usize, row_group: usize) -> u64 {
+        self.source.decoded_bytes_in(&self.source.row_groups[row_group], self.output.carried[column].column)
+    }
+
     fn decode(&self, column: usize, row_group: usize, size: ArraySize, each: &mut Sink<'_>) -> Result<()> {
         let group = &self.source.row_groups[row_group];
         let bytes = match size {

@@ -6,12 +6,13 @@ use rayon::prelude::*;
 use crate::compose::{Plan, compose};
 use crate::dedup;
 use crate::error::{Error, Place, Result};
-use crate::identity::{ChunkCodes, KeyChunk, LeftOut, PlaneBuilder, Tokenizer, role_kind};
+use crate::identity::{KeyChunk, LeftOut, PlaneBuilder, Tokenizer, role_kind};
 use crate::keys::KeyPlane;
 use crate::negatives::Positives;
 use crate::pipeline::{Field, Hash, Pipeline, Rule};
 use crate::progress::Progress;
 use crate::source::{self, InputColumn, Predicate, Source};
+use crate::tasks::in_parallel;
 
 /// All that is known before payload is touched.
 pub struct Prepared {
@@ -137,23 +138,22 @@ fn read_keys(p: &Pipeline, source: &Source, tokenizer: &Tokenizer, progress: &Pr
     let columns: Vec<InputColumn> =
         builder.columns().iter().map(|name| Ok(source.column("columns", name)?.0)).collect::<Result<_>>()?;
     progress.stage("reading keys", source.row_groups.len());
-    let chunks: Vec<ChunkCodes> = source
-        .row_groups
-        .par_iter()
-        .map(|group| {
+    let chunks = in_parallel(
+        &source.row_groups,
+        |group| group.rows.into(),
+        |group| {
             let evaluate = |p: &Option<Predicate>| p.as_ref().map(|p| p.evaluate(source, group)).transpose();
-            let arrays = columns.par_iter().map(|c| source::decode(source, group, *c)).collect::<Result<_>>()?;
             let codes = builder.chunk(KeyChunk {
                 place: source.place(group),
                 first_row: group.first_row,
-                columns: arrays,
+                columns: in_parallel(&columns, |_| 0, |column| source::decode(source, group, *column))?,
                 keep: evaluate(&keep)?,
                 positive: evaluate(&positive)?,
             });
             progress.advance(1);
             codes
-        })
-        .collect::<Result<_>>()?;
+        },
+    )?;
     Ok(builder.finish(chunks))
 }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use rayon::prelude::*;
 
 use super::discover::Found;
 use super::guard::guarded;
@@ -13,6 +12,7 @@ use crate::error::{Error, Place, Result};
 use crate::pipeline::nearest;
 use crate::schema;
 use crate::store;
+use crate::tasks::in_parallel;
 
 /// Value that stands for null in a `key=value` folder.
 const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
@@ -58,7 +58,7 @@ pub struct Source {
 impl Source {
     /// Reads the footers of `found`; `hive` turns `key=value` folders into string columns.
     pub fn open(found: Vec<Found>, hive: bool) -> Result<Self> {
-        let footers: Vec<_> = found.par_iter().map(|f| footer(&f.path)).collect::<Result<_>>()?;
+        let footers = in_parallel(&found, |_| 0, |f| footer(&f.path))?;
         let schema = Arc::clone(footers[0].1.schema());
         for (f, (_, footer)) in found.iter().zip(&footers).skip(1) {
             agree(&found[0].path, &schema, &f.path, footer.schema())?;

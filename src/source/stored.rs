@@ -4,7 +4,7 @@ use arrow::datatypes::DataType;
 use parquet::basic::{Encoding, Type};
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 
-use super::preflight::{InputColumn, Shard, Source};
+use super::preflight::{InputColumn, RowGroup, Shard, Source};
 
 impl Source {
     /// What a column takes in all shards, uncompressed, by the footers.
@@ -16,11 +16,16 @@ impl Source {
 
     /// What a column takes once decoded, as far as footers tell: at least its fixed-width values, and what is encoded.
     pub fn decoded_bytes(&self, column: InputColumn) -> u64 {
-        let encoded = self.column_bytes(column);
-        let InputColumn::File(index) = column else { return u64::from(self.rows) * 16 };
+        self.row_groups.iter().map(|group| self.decoded_bytes_in(group, column)).sum()
+    }
+
+    /// The same in one row group.
+    pub fn decoded_bytes_in(&self, group: &RowGroup, column: InputColumn) -> u64 {
+        let InputColumn::File(index) = column else { return u64::from(group.rows) * 16 };
+        let chunks = self.shards[group.shard].footer.metadata().row_group(group.ordinal).columns();
         let of_values = |chunk: &ColumnChunkMetaData| values(chunk).saturating_mul(width(chunk).unwrap_or(24) + 1);
-        let all: u64 = self.leaves(index).into_iter().flat_map(|leaf| self.chunks(leaf)).map(of_values).sum();
-        all.max(encoded)
+        let decoded = |chunk: &ColumnChunkMetaData| of_values(chunk).max(uncompressed(chunk));
+        self.leaves(index).into_iter().filter_map(|leaf| chunks.get(leaf)).map(decoded).sum()
     }
 
     /// Whether there are 64-bit dates, and all of them are stored as days.
