@@ -40,6 +40,8 @@ fn main() {
         positives: prepared.positives.as_ref(),
         log_q: log_q(&prepared.plane, &plan),
     };
+    // As a run does.
+    batchwright::heap::keep_freed(None);
     let (generated, masks) = generate(&columns);
     println!(
         "{{\"rows\": {}, \"alone\": {alone:.4}, \"generated\": {generated:.4}, \"masks\": {masks:.4}}}",

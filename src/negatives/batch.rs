@@ -1,7 +1,8 @@
 //! The masks of one batch.
 
 use super::bits::Bits;
-use super::known_positive::{Lookup, Positives};
+use super::class_bits::ClassBits;
+use super::known_positive::{BatchItems, Positives};
 use crate::classes::Classes;
 use crate::compose::plan::Plan;
 use crate::keys::KeyPlane;
@@ -15,41 +16,12 @@ pub struct BatchMasks<'a> {
     rows: usize,
     /// Whether `same:identity` is among the rules.
     same_user: bool,
-    same: Vec<Same>,
+    same: Vec<ClassBits>,
     /// Identity codes by user slot, with what `known_positive` needs.
-    known: Option<(Vec<u32>, &'a Positives, Lookup)>,
+    known: Option<(Vec<u32>, BatchItems<'a>)>,
     /// What an identity's rows have in common is worked out once, for identities with several rows.
     shared: Vec<Option<Bits>>,
     excluded: Bits,
-}
-
-/// One rule's classes; a class so large that its bits are cheaper than its list has them.
-struct Same {
-    classes: Classes,
-    bits: Vec<Option<Bits>>,
-}
-
-impl Same {
-    fn new(classes: Classes) -> Self {
-        let slots = classes.of.len();
-        let bits = (0..classes.len() as u32).map(|class| {
-            let members = classes.members(class);
-            (members.len() > slots.div_ceil(64)).then(|| {
-                let mut bits = Bits::zero(slots);
-                members.iter().for_each(|s| bits.set(*s));
-                bits
-            })
-        });
-        Same { bits: bits.collect(), classes }
-    }
-
-    fn add(&self, slot: u32, excluded: &mut Bits) {
-        let class = self.classes.of[slot as usize];
-        match &self.bits[class as usize] {
-            Some(bits) => excluded.union(bits),
-            None => self.classes.members(class).iter().for_each(|s| excluded.set(*s)),
-        }
-    }
 }
 
 /// The mask of one row; bits are indexed by slot.
@@ -68,20 +40,22 @@ impl<'a> BatchMasks<'a> {
         let users = classes(&plane.identity.rows);
         let items = plane.item.as_ref().map(|item| classes(&item.rows));
         let identity = Rule::Same(vec![Field::Identity]);
-        let mut same: Vec<Same> = Vec::new();
+        // As many as there are words, which are counted when they are set.
+        let large = rows.len().div_ceil(64) + 1;
+        let mut same: Vec<ClassBits> = Vec::new();
         for rule in p.rules.iter().filter(|r| **r != identity) {
             let Rule::Same(fields) = rule else { continue };
             let agreeing = fields.iter().filter_map(|f| plane.codes(f)).map(classes).reduce(|a, b| a.and(&b));
-            same.extend(agreeing.map(Same::new));
+            same.extend(agreeing.map(|classes| ClassBits::new(classes, large)));
         }
         if !plan.copy.is_empty() {
-            same.push(Same::new(Classes::new(rows.iter().map(|row| u64::from(*row)))));
+            same.push(ClassBits::new(Classes::new(rows.iter().map(|row| u64::from(*row))), large));
         }
         let known = match (positives, &items) {
             (Some(positives), Some(items)) if p.rules.contains(&Rule::KnownPositive) => {
                 let first = (0..users.len() as u32).map(|u| rows[users.members(u)[0] as usize]);
                 let codes = first.map(|row| plane.identity.rows[row as usize]).collect();
-                Some((codes, positives, Lookup::new(items, plane.item.as_ref().map_or(0, |i| i.len()))))
+                Some((codes, BatchItems::new(positives, items.clone())))
             }
             _ => None,
         };
@@ -133,9 +107,9 @@ impl<'a> BatchMasks<'a> {
                 self.excluded.copy_from(shared);
             }
         }
-        self.same.iter().for_each(|same| same.add(slot, &mut self.excluded));
-        if let (Some(_), Some(items)) = (&self.known, &self.items) {
-            items.members(items.of[slot as usize]).iter().for_each(|s| self.excluded.set(*s));
+        self.same.iter().for_each(|same| same.set(same.classes.of[slot as usize], &mut self.excluded));
+        if let Some((_, items)) = &self.known {
+            items.exclude_same(slot, &mut self.excluded);
         }
         let others = self.excluded.count() - u32::from(self.excluded.get(slot));
         let valid = self.rows as u32 - 1 - others;
@@ -146,8 +120,8 @@ impl<'a> BatchMasks<'a> {
         if self.same_user {
             self.users.members(user).iter().for_each(|s| self.excluded.set(*s));
         }
-        if let (Some((codes, positives, lookup)), Some(items)) = (&self.known, &self.items) {
-            positives.exclude(codes[user as usize], items, lookup, &mut self.excluded);
+        if let Some((codes, items)) = &self.known {
+            items.exclude(codes[user as usize], &mut self.excluded);
         }
     }
 }

@@ -29,9 +29,14 @@ impl Bits {
         self.words[slot as usize / 64] >> (slot % 64) & 1 == 1
     }
 
-    pub fn union(&mut self, other: &Bits) {
-        self.words.iter_mut().zip(&other.words).for_each(|(a, b)| *a |= b);
+    /// Sets many slots at once, by words, and counts them once.
+    pub fn fill(&mut self, fill: impl FnOnce(&mut [u64])) {
+        fill(&mut self.words);
         self.ones = self.words.iter().map(|w| w.count_ones()).sum();
+    }
+
+    pub fn words(&self) -> &[u64] {
+        &self.words
     }
 
     /// Becomes a copy of bits over as many slots.
@@ -47,13 +52,15 @@ impl Bits {
 
     /// Number of set slots that are also set in a row of a stored mask.
     pub fn overlap(&self, stored: &[u8]) -> u64 {
-        let words = stored.chunks(8).map(|bytes| {
-            let mut word = [0; 8];
-            word[..bytes.len()].copy_from_slice(bytes);
-            u64::from_le_bytes(word)
-        });
-        let own = self.words.iter().zip(words).filter(|(own, _)| **own != 0);
-        own.map(|(own, stored)| u64::from((own & stored).count_ones())).sum()
+        let (whole, tail) = stored.as_chunks::<8>();
+        let mut last = [0; 8];
+        last[..tail.len()].copy_from_slice(tail);
+        let both = || self.words.iter().zip(whole.iter().chain([&last])).map(|(own, w)| own & u64::from_le_bytes(*w));
+        // Nearly always there is none, which takes no counting.
+        if both().fold(0, |all, word| all | word) == 0 {
+            return 0;
+        }
+        both().map(|word| u64::from(word.count_ones())).sum()
     }
 
     /// The set slots, ascending.
@@ -78,8 +85,11 @@ impl Bits {
 fn append_words(words: impl Iterator<Item = u64>, width: usize, out: &mut Vec<u8>) {
     let start = out.len();
     out.resize(start + width, 0);
-    for (bytes, word) in out[start..].chunks_mut(8).zip(words) {
-        bytes.copy_from_slice(&word.to_le_bytes()[..bytes.len()]);
+    let (whole, tail) = out[start..].as_chunks_mut::<8>();
+    let mut words = words.map(u64::to_le_bytes);
+    whole.iter_mut().zip(&mut words).for_each(|(bytes, word)| *bytes = word);
+    if let Some(word) = words.next() {
+        tail.copy_from_slice(&word[..tail.len()]);
     }
 }
 

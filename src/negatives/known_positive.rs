@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::bits::Bits;
+use super::class_bits::ClassBits;
 use crate::classes::Classes;
 use crate::keys::KeyPlane;
 
@@ -70,11 +71,12 @@ impl Positives {
         &self.items[self.starts[k] as usize..self.starts[k + 1] as usize]
     }
 
-    /// Sets the slots of `items` whose item is a positive of the identity. Walks the identity's list or the batch's items,
-    /// whichever is cheaper.
-    pub fn exclude(&self, identity: u32, items: &Classes, lookup: &Lookup, bits: &mut Bits) {
+    /// Marks the slots whose item is a positive of the identity. Walks the identity's list or the batch's items, whichever
+    /// is cheaper.
+    fn mark(&self, identity: u32, batch: &BatchItems, words: &mut [u64]) {
         let own = self.of(identity);
-        let mut hit = |class: u32| items.members(class).iter().for_each(|slot| bits.set(*slot));
+        let items = &batch.items.classes;
+        let mut hit = |class: u32| batch.items.mark(class, words);
         if let Some(dense) = self.dense.get(&identity).filter(|_| own.len() > items.len()) {
             for (item, class) in items.values().iter().zip(0..) {
                 if dense[*item as usize / 64] >> (item % 64) & 1 == 1 {
@@ -88,7 +90,7 @@ impl Positives {
                 }
             }
         } else {
-            own.iter().filter_map(|item| lookup.get(*item)).for_each(&mut hit);
+            batch.lookup.each(own, hit);
         }
     }
 }
@@ -104,49 +106,86 @@ fn dedup(sorted: &mut [u32]) -> usize {
     len
 }
 
-/// From item codes to a batch's classes: an array over the catalogue while that stays in the caches, else open addressing.
-pub enum Lookup {
-    /// The class by code.
-    Direct(Vec<u32>),
-    /// Slots of (code, class); their number is a power of two.
-    Hashed(Vec<(u32, u32)>),
+/// A batch's items, ready to be looked up.
+pub struct BatchItems<'a> {
+    positives: &'a Positives,
+    items: ClassBits,
+    lookup: Lookup,
+}
+
+impl<'a> BatchItems<'a> {
+    pub fn new(positives: &'a Positives, items: Classes) -> Self {
+        let lookup = Lookup::new(&items);
+        // Marking a word of bits takes a quarter of marking a slot. Few items are popular, but they fill most of a mask.
+        let large = items.of.len().div_ceil(64 * 4);
+        BatchItems { positives, items: ClassBits::new(items, large.max(2)), lookup }
+    }
+
+    /// Sets the slots whose item is a positive of the identity.
+    pub fn exclude(&self, identity: u32, bits: &mut Bits) {
+        bits.fill(|words| self.positives.mark(identity, self, words));
+    }
+
+    /// Sets the slots with the item of `slot`.
+    pub fn exclude_same(&self, slot: u32, bits: &mut Bits) {
+        let classes = &self.items.classes;
+        classes.members(classes.of[slot as usize]).iter().for_each(|other| bits.set(*other));
+    }
+}
+
+/// From item codes to a batch's classes.
+struct Lookup {
+    /// A bit by the codes' low bits: codes are ranks of hashes, so these are as good as random.
+    filter: Vec<u64>,
+    /// Open addressing: (code, class); their number is a power of two.
+    slots: Vec<(u32, u32)>,
 }
 
 const EMPTY: u32 = u32::MAX;
-/// Catalogues up to this many items are indexed directly (2 MiB).
-const DIRECT: usize = 1 << 19;
+
+/// Bits of the filter for each item: one in as many codes passes for nothing.
+const FILTER_BITS: usize = 32;
+
+/// Codes that are filtered at a time.
+const FILTERED: usize = 64;
 
 impl Lookup {
-    /// For a batch's items, out of a catalogue of `catalogue` codes.
-    pub fn new(items: &Classes, catalogue: usize) -> Self {
-        if catalogue <= DIRECT {
-            let mut classes = vec![EMPTY; catalogue];
-            items.values().iter().zip(0..).for_each(|(item, class)| classes[*item as usize] = class);
-            return Lookup::Direct(classes);
-        }
+    fn new(items: &Classes) -> Self {
         let mut slots = vec![(0, EMPTY); (items.len() * 2).next_power_of_two().max(2)];
+        let mut filter = vec![0; (items.len() * FILTER_BITS / 64).next_power_of_two()];
         for (item, class) in items.values().iter().map(|item| *item as u32).zip(0..) {
             let mut at = home(item, slots.len());
             while slots[at].1 != EMPTY {
                 at = (at + 1) & (slots.len() - 1);
             }
             slots[at] = (item, class);
+            let bit = item as usize & (filter.len() * 64 - 1);
+            filter[bit / 64] |= 1 << (bit % 64);
         }
-        Lookup::Hashed(slots)
+        Lookup { filter, slots }
+    }
+
+    /// Calls `hit` with the classes of those codes that the batch has.
+    fn each(&self, codes: &[u32], mut hit: impl FnMut(u32)) {
+        // Most codes of a long list are not in the batch. The filter stays in the nearest cache and takes no branch.
+        for codes in codes.chunks(FILTERED) {
+            let (mut passed, mut number) = ([0; FILTERED], 0);
+            for code in codes {
+                let bit = *code as usize & (self.filter.len() * 64 - 1);
+                passed[number % FILTERED] = *code;
+                number += (self.filter[bit / 64] >> (bit % 64) & 1) as usize;
+            }
+            passed[..number].iter().filter_map(|code| self.get(*code)).for_each(&mut hit);
+        }
     }
 
     fn get(&self, item: u32) -> Option<u32> {
-        match self {
-            Lookup::Direct(classes) => Some(classes[item as usize]).filter(|class| *class != EMPTY),
-            Lookup::Hashed(slots) => {
-                let mut at = home(item, slots.len());
-                loop {
-                    match slots[at] {
-                        (_, EMPTY) => return None,
-                        (found, class) if found == item => return Some(class),
-                        _ => at = (at + 1) & (slots.len() - 1),
-                    }
-                }
+        let mut at = home(item, self.slots.len());
+        loop {
+            match self.slots[at] {
+                (_, EMPTY) => return None,
+                (found, class) if found == item => return Some(class),
+                _ => at = (at + 1) & (self.slots.len() - 1),
             }
         }
     }

@@ -6,6 +6,7 @@
 
 mod batch;
 mod bits;
+mod class_bits;
 mod columns;
 mod known_positive;
 mod log_q;
