@@ -90,12 +90,23 @@ def read_cpu(folder):
     return measure([sys.executable, "-c", script, str(folder)])[0]
 
 
+def bench(name, *args):
+    command = ["cargo", "bench", "--quiet", "--bench", name, "--", *map(str, args)]
+    out = subprocess.run(command, cwd=root, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return json.loads(out.strip().splitlines()[-1])
+
+
 taken = {name: [] for name, _ in jobs}
+floors, generated = [], []
 for turn in range(a.repeat):
     for name, command in jobs:
         for old in (work / name, work / f"{name}.parquet", work / f"{name}.parquet.requests"):
             shutil.rmtree(old) if old.is_dir() else old.unlink(missing_ok=True)
         taken[name].append(measure(command))
+        if name == "spread-inline":
+            # At once, as the machine's speed changes from minute to minute.
+            floors.append(bench("floor", feed, work / name))
+            generated.append(bench("compose", pipeline))
 bytes_in = size(feed)
 print(f"\n{a.rows:,} rows, history {a.history}, heavy {a.heavy}, batches of {a.batch}; input {bytes_in / 2**20:.0f} MiB; medians of {a.repeat}\n")
 print("| job | CPU s | wall s | peak MiB | MiB written | of input | CPU to read |\n|---|---|---|---|---|---|---|")
@@ -107,18 +118,8 @@ for name, runs in taken.items():
     print(f"| {name} | {cpu:.1f} | {wall:.1f} | {peak:.0f} | {written / 2**20:.0f} | {written / bytes_in:.2f} | {reading} |")
 
 
-def bench(name, *args):
-    command = ["cargo", "bench", "--quiet", "--bench", name, "--", *map(str, args)]
-    out = subprocess.run(command, cwd=root, check=True, stdout=subprocess.PIPE, text=True).stdout
-    return json.loads(out.strip().splitlines()[-1])
-
-
 if "spread-inline" in taken:
     inline, name = [r[0] for r in taken["spread-inline"]], work / "spread-inline"
-    floors, generated = [], []
-    for _ in range(a.repeat):
-        floors.append(bench("floor", feed, name))
-        generated.append(bench("compose", pipeline))
     ratio = statistics.median(cpu / (f["decode"] + f["encode"]) for cpu, f in zip(inline, floors))
     decode, encode = (statistics.median(f[k] for f in floors) for k in ("decode", "encode"))
     print(f"\nfloor: {decode:.1f} s to decode + {encode:.1f} s to encode; spread-inline takes {ratio:.2f} × their sum, median of ratios")
@@ -130,7 +131,7 @@ if "spread-inline" in taken:
     print(f"masks: at most {worked_out:.1f} s to work out (with all generated columns) + {masks:.1f} s to encode: "
           f"{100 * (worked_out + masks) / statistics.median(inline):.0f} % of spread-inline's CPU; "
           f"{of_masks / 2**20:.1f} MiB, {100 * of_masks / size(name):.1f} % of its bytes")
-for ours_name, theirs in (("spread-inline", "duckdb"), ("packed-first", "duckdb-factored"), ("packed-first", "spread-inline")):
+for ours_name, theirs in (("spread-inline", "duckdb"), ("packed-first", "duckdb-factored"), ("packed-first", "spread-inline"), ("spread-inline-known", "spread-inline")):
     if ours_name in taken and theirs in taken:
         ratios = [statistics.median(o[k] / t[k] for o, t in zip(taken[ours_name], taken[theirs])) for k in range(3)]
         print("{} of {}: CPU {:.2f}, wall {:.2f}, peak memory {:.2f}; medians of ratios".format(ours_name, theirs, *ratios))

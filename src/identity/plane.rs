@@ -13,6 +13,7 @@ use super::intern::Interner;
 use crate::error::{Error, Place, Result};
 use crate::keys::{Codes, KeyPlane, Labels};
 use crate::pipeline::{Field, Nulls, Pipeline, Rule};
+use crate::tasks::in_parallel;
 
 /// A row group's key columns, in the order of [`PlaneBuilder::columns`].
 pub struct KeyChunk {
@@ -157,14 +158,13 @@ impl PlaneBuilder {
             (true, Some(column)) => Some(self.times(&chunk.place, column, &input_row)?),
             _ => None,
         };
+        let others = self.others.iter().zip(others.iter().map(std::slice::from_ref));
+        let keys: Vec<(&Interner, &[ArrayRef])> = std::iter::once((&self.identity, identity)).chain(others).collect();
+        // A file may be a single row group: its columns go to different cores.
+        let mut codes = in_parallel(&keys, |_| 0, |(interner, parts)| interner.intern(parts, &input_row))?;
         Ok(ChunkCodes {
-            identity: self.identity.intern(identity, &input_row)?,
-            others: self
-                .others
-                .iter()
-                .zip(others)
-                .map(|(interner, column)| interner.intern(std::slice::from_ref(column), &input_row))
-                .collect::<Result<_>>()?,
+            others: codes.split_off(1),
+            identity: codes.swap_remove(0),
             label,
             time,
             positive: chunk

@@ -126,6 +126,6 @@ fn failed(error: ArrowError) -> Error {
     Error::input(
         Place::default(),
         format!("the spill files failed ({error})"),
-        "free some space beside the output, or give more --memory",
+        "free some space there (beside the output, or in --spill-dir), or give more --memory",
     )
 }

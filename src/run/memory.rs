@@ -7,8 +7,8 @@ use super::sources::{Origin, carried_fields};
 use crate::payload::KEEP_WHOLE;
 use crate::pipeline::{Mode, Pipeline};
 
-/// What encoders and decoders hold beside keys and payload, for each row group in flight.
-const IN_FLIGHT: u64 = 96 << 20;
+/// What encoders and decoders hold beside keys and payload, for each row group in flight, and what waits to be written.
+const IN_FLIGHT: u64 = 128 << 20;
 
 /// Taken for granted where the system does not tell what is free.
 const UNKNOWN: u64 = 4 << 30;
