@@ -83,7 +83,7 @@ impl Positives {
                     hit(class);
                 }
             }
-        } else if own.len() > items.len() * 4 {
+        } else if own.len() > items.len() * SEARCH {
             for (item, class) in items.values().iter().zip(0..) {
                 if own.binary_search(&(*item as u32)).is_ok() {
                     hit(class);
@@ -105,6 +105,9 @@ fn dedup(sorted: &mut [u32]) -> usize {
     }
     len
 }
+
+/// A binary search for an item takes as long as filtering so many codes of a list, or longer.
+const SEARCH: usize = 32;
 
 /// A batch's items, ready to be looked up.
 pub struct BatchItems<'a> {
@@ -193,4 +196,44 @@ impl Lookup {
 
 fn home(item: u32, slots: usize) -> usize {
     ((u64::from(item).wrapping_mul(0x9e37_79b9_7f4a_7c15)) >> 32) as usize & (slots - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::keys::Codes;
+
+    #[test]
+    fn short_long_and_dense_lists_give_what_a_set_gives() {
+        let catalogue = 100_000u32;
+        // Of the identities 0, 1, 2: walked, searched, and kept as bits.
+        let lists: Vec<BTreeSet<u32>> = [(3, 30_011), (400, 241), (5_000, 17)]
+            .map(|(n, step)| (0..n).map(|k| k * step % catalogue).collect())
+            .into();
+        let codes = |rows: Vec<u32>, len: u32| Codes { rows, tokens: (0..u128::from(len)).collect() };
+        let pairs: Vec<(u32, u32)> =
+            (0..).zip(&lists).flat_map(|(u, l)| l.iter().map(move |item| (u, *item))).collect();
+        let plane = KeyPlane {
+            input_row: (0..pairs.len() as u32).collect(),
+            identity: codes(pairs.iter().map(|(user, _)| *user).collect(), 3),
+            item: Some(codes(pairs.iter().map(|(_, item)| *item).collect(), catalogue)),
+            ..KeyPlane::default()
+        };
+        let positives = Positives::new(&plane);
+        assert!(positives.dense.keys().eq([&2]));
+        // A batch of 300 slots with 10 items, one of them popular.
+        let items: Vec<u32> =
+            (0..300u32).map(|slot| [0, 241, 17, 30_011, 34, 482, 5, 99_999, 60_022, 0][(slot % 10) as usize]).collect();
+        let batch = BatchItems::new(&positives, Classes::new(items.iter().map(|item| u64::from(*item))));
+        assert!(lists[1].len() > batch.items.classes.len() * SEARCH && lists[0].len() < batch.items.classes.len());
+        for (identity, list) in (0..).zip(&lists) {
+            let mut bits = Bits::zero(items.len());
+            batch.exclude(identity, &mut bits);
+            let wanted: Vec<u32> = (0..300).filter(|slot| list.contains(&items[*slot as usize])).collect();
+            assert_eq!(bits.slots().collect::<Vec<_>>(), wanted, "identity {identity}");
+            assert_eq!(bits.count() as usize, wanted.len());
+        }
+    }
 }
