@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-/// Freed memory that is kept, at most: twice the largest block that glibc still takes from the heap.
+/// The largest block, in bytes, that glibc learns from; at the top of a heap, it then keeps twice as much.
 const LARGEST: u64 = 32 << 20;
 
 const PAGE: usize = 4096;

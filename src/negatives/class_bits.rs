@@ -1,8 +1,9 @@
-//! Classes of slots whose large members are kept as bits, which are cheaper to unite than lists.
+//! Classes of slots, of which the large ones are kept as bits, which are cheaper to unite than lists.
 
 use super::bits::Bits;
 use crate::classes::Classes;
 
+/// Classes of a batch's slots, and the bits of the large ones.
 pub struct ClassBits {
     pub classes: Classes,
     bits: Vec<Option<Bits>>,
