@@ -4,12 +4,17 @@
 //! with a null in the key equals no other. The survivor is the first or the last in time order, then
 //! input order: a total order, so neither threads nor chunks matter.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use crate::keys::KeyPlane;
 use crate::pipeline::{Field, Keep};
 
 const BUCKET_BITS: u32 = 8;
+
+/// Rows that are held by bucket at a time, 8 bytes each; with more rows, the buckets are filled in several rounds.
+const ROWS_AT_A_TIME: u32 = 4 << 20;
 
 /// Ordinals of the rows that survive, ascending.
 pub fn survivors(plane: &KeyPlane, key: &[Field], keep: Keep) -> Vec<u32> {
@@ -24,50 +29,82 @@ pub fn survivors(plane: &KeyPlane, key: &[Field], keep: Keep) -> Vec<u32> {
         }
         _ => None,
     };
-    let is_unique = |row: u32| null_label.is_some_and(|(codes, null)| codes[row as usize] == null);
-    let hash = |row: u32| columns.iter().fold(0u64, |h, c| mix(h ^ u64::from(c[row as usize])));
-    // A part of the rows a core, each by buckets.
-    let part = rows.div_ceil(rayon::current_num_threads() as u32).max(1);
-    let parts: Vec<Vec<Vec<(u64, u32)>>> = (0..rows)
-        .step_by(part as usize)
-        .collect::<Vec<_>>()
-        .into_par_iter()
-        .map(|start| {
-            let mut buckets = vec![Vec::new(); 1 << BUCKET_BITS];
-            for row in start..rows.min(start.saturating_add(part)) {
-                let h = hash(row);
-                buckets[(h >> (64 - BUCKET_BITS)) as usize].push((h, row));
-            }
-            buckets
-        })
-        .collect();
+    let key = Key { columns, null_label };
     let order = |row: u32| (plane.time.as_ref().map_or(0, |t| t[row as usize]), row);
-    let kept: Vec<Vec<u32>> = (0..1 << BUCKET_BITS)
-        .into_par_iter()
-        .map(|bucket| {
-            let mut bucket: Vec<(u64, u32)> = parts.iter().flat_map(|buckets| &buckets[bucket]).copied().collect();
-            bucket.sort_unstable();
-            let mut kept: Vec<u32> = Vec::with_capacity(bucket.len());
-            for run in bucket.chunk_by(|a, b| a.0 == b.0) {
-                // Rows of one hash: nearly always one value, so `best` has one entry.
-                let mut best: Vec<u32> = Vec::new();
-                for &(_, row) in run {
-                    let same = |b: &u32| columns.iter().all(|c| c[*b as usize] == c[row as usize]);
-                    match best.iter_mut().find(|b| same(b)) {
-                        Some(_) if is_unique(row) => kept.push(row),
-                        None => best.push(row),
-                        Some(b) if (keep == Keep::First) == (order(row) < order(*b)) => *b = row,
-                        Some(_) => {}
-                    }
-                }
-                kept.extend(best);
-            }
-            kept
-        })
-        .collect();
     let mut survives = vec![false; rows as usize];
-    kept.iter().flatten().for_each(|row| survives[*row as usize] = true);
+    let rounds = rows.div_ceil(ROWS_AT_A_TIME).next_power_of_two().clamp(1, 1 << BUCKET_BITS);
+    let at_a_time = (1 << BUCKET_BITS) / rounds;
+    for first in (0..1 << BUCKET_BITS).step_by(at_a_time as usize) {
+        let parts = key.bucketed(rows, first..first + at_a_time);
+        let kept: Vec<Vec<u32>> = (0..at_a_time as usize)
+            .into_par_iter()
+            .map(|bucket| {
+                let mut entries: Vec<u64> = parts.iter().flat_map(|buckets| &buckets[bucket]).copied().collect();
+                entries.sort_unstable();
+                key.best(&entries, |row, best| (keep == Keep::First) == (order(row) < order(best)))
+            })
+            .collect();
+        kept.iter().flatten().for_each(|row| survives[*row as usize] = true);
+    }
     (0..rows).filter(|row| survives[*row as usize]).collect()
+}
+
+/// The columns by which rows are compared.
+struct Key<'a> {
+    columns: Vec<&'a [u32]>,
+    /// The labels and the code that says that there is none, if they are part of the key.
+    null_label: Option<(&'a [u32], u32)>,
+}
+
+impl Key<'_> {
+    /// The rows whose hash falls into one of these buckets: for each core's part of the rows and each bucket, 32 further
+    /// bits of the hash above the row.
+    fn bucketed(&self, rows: u32, buckets: Range<u32>) -> Vec<Vec<Vec<u64>>> {
+        let part = rows.div_ceil(rayon::current_num_threads() as u32).max(1);
+        let starts: Vec<u32> = (0..rows).step_by(part as usize).collect();
+        let of_part = |start: u32| {
+            let room = (part >> BUCKET_BITS) as usize;
+            let mut entries = vec![Vec::with_capacity(room + room / 8); buckets.len()];
+            for row in start..rows.min(start.saturating_add(part)) {
+                let hash = self.columns.iter().fold(0u64, |h, c| mix(h ^ u64::from(c[row as usize])));
+                let bucket = (hash >> (64 - BUCKET_BITS)) as u32;
+                if buckets.contains(&bucket) {
+                    entries[(bucket - buckets.start) as usize].push(hash << 32 | u64::from(row));
+                }
+            }
+            entries
+        };
+        starts.into_par_iter().map(of_part).collect()
+    }
+
+    /// Of a bucket's sorted entries: the best row of each value.
+    fn best(&self, entries: &[u64], is_better: impl Fn(u32, u32) -> bool) -> Vec<u32> {
+        let row = |entry: u64| entry as u32;
+        let mut kept = Vec::with_capacity(entries.len());
+        for run in entries.chunk_by(|a, b| a >> 32 == b >> 32) {
+            if let [entry] = run {
+                kept.push(row(*entry));
+                continue;
+            }
+            // Rows of one hash: nearly always one value, so `best` has one entry.
+            let mut best: Vec<u32> = Vec::new();
+            for row in run.iter().copied().map(row) {
+                let same = |b: &u32| self.columns.iter().all(|c| c[*b as usize] == c[row as usize]);
+                match best.iter_mut().find(|b| same(b)) {
+                    Some(_) if self.equals_none(row) => kept.push(row),
+                    None => best.push(row),
+                    Some(b) if is_better(row, *b) => *b = row,
+                    Some(_) => {}
+                }
+            }
+            kept.extend(best);
+        }
+        kept
+    }
+
+    fn equals_none(&self, row: u32) -> bool {
+        self.null_label.is_some_and(|(codes, null)| codes[row as usize] == null)
+    }
 }
 
 /// A 64-bit finalizer (SplitMix64's), good enough to spread codes over buckets.

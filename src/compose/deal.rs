@@ -36,20 +36,22 @@ pub fn deal(counts: &[u32], full: usize, per_batch: usize, partial: &[usize], rn
     batch
 }
 
-/// The free ranks as (identity, rank), in order.
-fn free_ranks<'a>(batch: &'a [u32], counts: &'a [u32]) -> impl Iterator<Item = (u32, usize)> + 'a {
-    let owners = counts.iter().enumerate().flat_map(|(k, c)| std::iter::repeat_n(k as u32, *c as usize));
-    owners.zip(0..batch.len()).filter(|(_, rank)| batch[*rank] == FREE)
-}
-
 fn deal_blocks(batch: &mut [u32], counts: &[u32], full: usize, rng: &mut Rng) {
-    let free: Vec<(u32, usize)> = free_ranks(batch, counts).collect();
+    let owners = counts.iter().enumerate().flat_map(|(k, c)| std::iter::repeat_n(k as u32, *c as usize));
+    let mut owners = owners.enumerate();
+    // A block's free ranks as (identity, rank), in order.
+    let mut block: Vec<(u32, usize)> = Vec::with_capacity(full);
     let mut permutation: Vec<u32> = (0..full as u32).collect();
     let mut ordered: Vec<u32> = Vec::with_capacity(full);
     // Batches that hold the straddling identity's first, partial block, marked by that identity.
     let mut marked = vec![FREE; full];
     let mut before = FREE;
-    for block in free.chunks(full) {
+    loop {
+        block.clear();
+        block.extend(owners.by_ref().filter(|(rank, _)| batch[*rank] == FREE).map(|(rank, id)| (id, rank)).take(full));
+        if block.is_empty() {
+            return;
+        }
         rng.shuffle(&mut permutation);
         let first = block[0].0;
         let head = if first == before { block.iter().take_while(|(id, _)| *id == first).count() } else { 0 };

@@ -14,6 +14,9 @@ use crate::keys::Codes;
 
 const SHARD_BITS: u32 = 8;
 
+/// A provisional code that is never handed out, for rows without a value.
+pub const NO_VALUE: u32 = u32::MAX;
+
 /// A token is a hash already: its low half is used as it is.
 #[derive(Default)]
 struct AsIs(u64);
@@ -97,7 +100,7 @@ impl Interner {
             for &place in &by_shard[start..end as usize] {
                 let next = table.len() as u32;
                 let local = *table.entry(tokens[place as usize]).or_insert(next);
-                if local >> (32 - SHARD_BITS) != 0 {
+                if local >= NO_VALUE >> SHARD_BITS {
                     return None;
                 }
                 codes[place as usize] = local << SHARD_BITS | shard as u32;
@@ -107,14 +110,15 @@ impl Interner {
         Some(codes)
     }
 
-    /// Replaces provisional codes, chunk by chunk, by ranks in token order.
-    pub fn settle(self, chunks: Vec<Vec<u32>>) -> Codes {
+    /// Ranks in token order for the provisional codes.
+    pub fn settle(self) -> Ranks {
         let tables: Vec<Table> =
             self.shards.into_iter().map(|s| s.into_inner().unwrap_or_else(|p| p.into_inner())).collect();
         let mut base = vec![0u32; tables.len() + 1];
         for (i, table) in tables.iter().enumerate() {
             base[i + 1] = base[i] + table.len() as u32;
         }
+        let mut tokens = Vec::with_capacity(base[tables.len()] as usize);
         // Shards are in the order of the tokens' top bits: sorting each one sorts all.
         let sorted: Vec<(Vec<u128>, Vec<u32>)> = tables
             .into_par_iter()
@@ -129,10 +133,44 @@ impl Interner {
                 (entries.into_iter().map(|(token, _)| token).collect(), rank)
             })
             .collect();
-        let mask = (1 << SHARD_BITS) - 1;
-        let mut rows = chunks.concat();
-        drop(chunks);
-        rows.par_iter_mut().for_each(|c| *c = sorted[(*c & mask) as usize].1[(*c >> SHARD_BITS) as usize]);
-        Codes { rows, tokens: sorted.into_iter().flat_map(|(tokens, _)| tokens).collect() }
+        let ranks = sorted.into_iter().map(|(own, ranks)| {
+            tokens.extend(own);
+            ranks
+        });
+        Ranks { by_shard: ranks.collect(), tokens }
+    }
+}
+
+/// What provisional codes come to be.
+pub struct Ranks {
+    /// By the code's low bits, then by the others.
+    by_shard: Vec<Vec<u32>>,
+    /// By rank, ascending.
+    tokens: Vec<u128>,
+}
+
+impl Ranks {
+    /// Number of distinct values.
+    pub fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// The rank of a code; for [`NO_VALUE`], the one behind all others.
+    pub fn of(&self, code: u32) -> u32 {
+        match code {
+            NO_VALUE => self.len() as u32,
+            _ => self.by_shard[(code & ((1 << SHARD_BITS) - 1)) as usize][(code >> SHARD_BITS) as usize],
+        }
+    }
+
+    /// Replaces provisional codes by ranks.
+    pub fn apply(&self, rows: &mut [u32]) {
+        rows.par_iter_mut().for_each(|code| *code = self.of(*code));
+    }
+
+    /// A column of provisional codes, settled.
+    pub fn codes(self, mut rows: Vec<u32>) -> Codes {
+        self.apply(&mut rows);
+        Codes { rows, tokens: self.tokens }
     }
 }

@@ -8,8 +8,10 @@
 pub mod canonical;
 mod hasher;
 mod intern;
+mod join;
 mod plane;
 
 pub use canonical::{Kind, role_kind};
 pub use hasher::{KeyFacts, Tokenizer};
-pub use plane::{ChunkCodes, KeyChunk, LeftOut, PlaneBuilder};
+pub use join::LeftOut;
+pub use plane::{KeyChunk, PlaneBuilder};

@@ -1,7 +1,7 @@
 //! Builds the key plane: chunks of key columns in, one [`KeyPlane`] out.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
 use arrow::compute::{cast, filter};
@@ -9,7 +9,8 @@ use arrow::datatypes::{DataType, Int64Type};
 
 use super::canonical::{any_null, flatten};
 use super::hasher::Tokenizer;
-use super::intern::Interner;
+use super::intern::{Interner, NO_VALUE};
+use super::join::{ChunkCodes, Joined, LabelCodes, LeftOut};
 use crate::error::{Error, Place, Result};
 use crate::keys::{Codes, KeyPlane, Labels};
 use crate::pipeline::{Field, Nulls, Pipeline, Rule};
@@ -28,28 +29,6 @@ pub struct KeyChunk {
     pub positive: Option<BooleanArray>,
 }
 
-/// Provisional codes (`None` for null) and the text of each code that the chunk holds.
-type LabelCodes = (Vec<Option<u32>>, Vec<(u32, String)>);
-
-/// A chunk's codes, before they are settled.
-pub struct ChunkCodes {
-    input_row: Vec<u32>,
-    identity: Vec<u32>,
-    others: Vec<Vec<u32>>,
-    label: Option<LabelCodes>,
-    time: Option<Vec<i64>>,
-    positive: Option<Vec<bool>>,
-    filtered: u64,
-    null_identity: u64,
-}
-
-/// Rows that the plane leaves out, by reason.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct LeftOut {
-    pub filtered: u64,
-    pub null_identity: u64,
-}
-
 /// Which columns are needed, and the codes handed out so far.
 pub struct PlaneBuilder {
     names: Vec<String>,
@@ -61,6 +40,7 @@ pub struct PlaneBuilder {
     others: Vec<Interner>,
     label: Option<Interner>,
     time: bool,
+    joined: Mutex<Joined>,
 }
 
 impl PlaneBuilder {
@@ -107,6 +87,7 @@ impl PlaneBuilder {
             others,
             label: p.label.clone().map(|l| Interner::new(vec![l], Tokenizer::xxh3())),
             time: p.time.is_some(),
+            joined: Mutex::default(),
         }
     }
 
@@ -115,8 +96,15 @@ impl PlaneBuilder {
         &self.names
     }
 
-    /// Codes of one chunk; called from many threads, in any order.
-    pub fn chunk(&self, chunk: KeyChunk) -> Result<ChunkCodes> {
+    /// Takes a chunk in; called from many threads, for each ordinal once and roughly in their order, as a chunk waits for
+    /// those before it.
+    pub fn add(&self, ordinal: usize, chunk: KeyChunk) -> Result<()> {
+        let codes = self.codes(chunk)?;
+        self.joined.lock().unwrap_or_else(|p| p.into_inner()).add(ordinal, codes);
+        Ok(())
+    }
+
+    fn codes(&self, chunk: KeyChunk) -> Result<ChunkCodes> {
         let rows = chunk.columns.first().map_or(0, |c| c.len());
         let mut keep: Vec<bool> = match &chunk.keep {
             Some(keep) => (0..rows).map(|i| keep.is_valid(i) && keep.value(i)).collect(),
@@ -171,8 +159,7 @@ impl PlaneBuilder {
                 .positive
                 .map(|p| (0..rows).filter(|i| keep[*i]).map(|i| p.is_valid(i) && p.value(i)).collect()),
             input_row,
-            filtered,
-            null_identity,
+            left_out: LeftOut { filtered, null_identity },
         })
     }
 
@@ -193,33 +180,21 @@ impl PlaneBuilder {
         }
     }
 
-    /// Joins the chunks, given in input order.
-    pub fn finish(self, chunks: Vec<ChunkCodes>) -> (KeyPlane, LeftOut) {
-        let mut plane = KeyPlane::default();
-        let mut left_out = LeftOut::default();
-        let (mut identity, mut labels, mut texts) = (Vec::new(), Vec::new(), Vec::new());
-        let mut others: Vec<Vec<Vec<u32>>> = self.others.iter().map(|_| Vec::new()).collect();
-        for chunk in chunks {
-            plane.input_row.extend(chunk.input_row);
-            identity.push(chunk.identity);
-            others.iter_mut().zip(chunk.others).for_each(|(all, codes)| all.push(codes));
-            if let Some((codes, text)) = chunk.label {
-                labels.push(codes);
-                texts.extend(text);
-            }
-            if let Some(time) = chunk.time {
-                plane.time.get_or_insert_default().extend(time);
-            }
-            if let Some(positive) = chunk.positive {
-                plane.positive.get_or_insert_default().extend(positive);
-            }
-            left_out.filtered += chunk.filtered;
-            left_out.null_identity += chunk.null_identity;
-        }
-        plane.identity = self.identity.settle(identity);
-        plane.label = self.label.map(|interner| settle_labels(interner, labels, texts));
-        for ((field, interner), chunks) in self.fields.into_iter().zip(self.others).zip(others) {
-            let codes: Codes = interner.settle(chunks);
+    /// The plane of all chunks.
+    pub fn finish(self) -> (KeyPlane, LeftOut) {
+        let joined = self.joined.into_inner().unwrap_or_else(|p| p.into_inner());
+        debug_assert!(joined.is_whole());
+        let rows = joined.rows;
+        let mut plane = KeyPlane {
+            input_row: rows.input_row,
+            identity: self.identity.settle().codes(rows.identity),
+            label: self.label.zip(rows.label).map(|(interner, (rows, texts))| labels(interner, rows, texts)),
+            time: rows.time,
+            positive: rows.positive,
+            ..KeyPlane::default()
+        };
+        for ((field, interner), codes) in self.fields.into_iter().zip(self.others).zip(rows.others) {
+            let codes: Codes = interner.settle().codes(codes);
             match field {
                 Field::Request => plane.request = Some(codes),
                 Field::Item => plane.item = Some(codes),
@@ -227,7 +202,7 @@ impl PlaneBuilder {
                 Field::Identity | Field::Label => {}
             }
         }
-        (plane, left_out)
+        (plane, rows.left_out)
     }
 }
 
@@ -249,11 +224,11 @@ fn label_codes(interner: &Interner, column: &ArrayRef, input_row: &[u32]) -> Res
         _ => present,
     };
     let text = if binary { None } else { Some(cast(&present, &DataType::Utf8View).map_err(fail)?) };
-    let mut out = vec![None; plain.len()];
+    let mut out = vec![NO_VALUE; plain.len()];
     let mut seen = HashSet::new();
     let mut texts = Vec::new();
     for (k, (&i, &code)) in valid.iter().zip(&codes).enumerate() {
-        out[i] = Some(code);
+        out[i] = code;
         if seen.insert(code) {
             let text = match &text {
                 Some(text) => text.as_string_view().value(k).to_owned(),
@@ -265,22 +240,12 @@ fn label_codes(interner: &Interner, column: &ArrayRef, input_row: &[u32]) -> Res
     Ok((out, texts))
 }
 
-fn settle_labels(interner: Interner, chunks: Vec<Vec<Option<u32>>>, texts: Vec<(u32, String)>) -> Labels {
-    // The texts' codes are settled as one more chunk, behind the rows.
-    let valid: Vec<u32> = chunks.iter().flatten().flatten().copied().collect();
-    let split = valid.len();
-    let mut settled = interner.settle(vec![valid, texts.iter().map(|(code, _)| *code).collect()]);
-    let of_texts = settled.rows.split_off(split);
-    let null = settled.len() as u32;
-    let mut text: Vec<Option<String>> = vec![None; settled.len() + 1];
-    for (code, (_, value)) in of_texts.into_iter().zip(texts) {
-        text[code as usize] = Some(value);
+fn labels(interner: Interner, mut rows: Vec<u32>, texts: Vec<(u32, String)>) -> Labels {
+    let ranks = interner.settle();
+    ranks.apply(&mut rows);
+    let mut text: Vec<Option<String>> = vec![None; ranks.len() + 1];
+    for (code, value) in texts {
+        text[ranks.of(code) as usize] = Some(value);
     }
-    let mut next = settled.rows.into_iter();
-    let rows = chunks
-        .into_iter()
-        .flatten()
-        .map(|code| if code.is_some() { next.next().unwrap_or(null) } else { null })
-        .collect();
     Labels { rows, text }
 }

@@ -138,23 +138,27 @@ fn read_keys(p: &Pipeline, source: &Source, tokenizer: &Tokenizer, progress: &Pr
     let columns: Vec<InputColumn> =
         builder.columns().iter().map(|name| Ok(source.column("columns", name)?.0)).collect::<Result<_>>()?;
     progress.stage("reading keys", source.row_groups.len());
-    let chunks = in_parallel(
-        &source.row_groups,
-        |group| group.rows.into(),
-        |group| {
+    let groups: Vec<usize> = (0..source.row_groups.len()).collect();
+    // In input order, in which the plane takes them in.
+    in_parallel(
+        &groups,
+        |_| 0,
+        |&ordinal| {
+            let group = &source.row_groups[ordinal];
             let evaluate = |p: &Option<Predicate>| p.as_ref().map(|p| p.evaluate(source, group)).transpose();
-            let codes = builder.chunk(KeyChunk {
+            let chunk = KeyChunk {
                 place: source.place(group),
                 first_row: group.first_row,
                 columns: in_parallel(&columns, |_| 0, |column| source::decode(source, group, *column))?,
                 keep: evaluate(&keep)?,
                 positive: evaluate(&positive)?,
-            });
+            };
+            builder.add(ordinal, chunk)?;
             progress.advance(1);
-            codes
+            Ok(())
         },
     )?;
-    Ok(builder.finish(chunks))
+    Ok(builder.finish())
 }
 
 /// By item code: rows, and the first input row that shows it.
