@@ -13,17 +13,18 @@ pub fn compose(plane: &KeyPlane, p: &Pipeline, rank: &[u32], windows: Windows) -
     let pools = windows.round_to(b);
     let mut plan = Plan::new(b);
     plan.order.reserve_exact(plane.len());
-    for k in 0..pools.ends.len() {
-        deal_rows(&mut plan, plane, p, rank, pools.get(k), k as u64);
+    for (k, pool) in pools.into_iter().enumerate() {
+        deal_rows(&mut plan, plane, p, rank, pool, k as u64);
         plan.close_pool();
     }
     finish(plan, plane, rank, p)
 }
 
 /// Appends the batches of one pool; rows that fill no batch come last.
-fn deal_rows(plan: &mut Plan, plane: &KeyPlane, p: &Pipeline, rank: &[u32], pool: &[u32], index: u64) {
+fn deal_rows(plan: &mut Plan, plane: &KeyPlane, p: &Pipeline, rank: &[u32], pool: Vec<u32>, index: u64) {
     let b = p.batch_size;
-    let (rows, counts) = by_identity(pool, &plane.identity.rows, rank);
+    let (rows, counts) = by_identity(&pool, &plane.identity.rows, rank);
+    drop(pool);
     let (full, short) = (rows.len() / b, rows.len() % b);
     let batches = deal(&counts, full, b, &[short], &mut Rng::new(p.seed, "deal", index));
     scatter(plan, p.seed, &rows, &batches, b);

@@ -20,6 +20,17 @@ impl Windows {
         &self.rows[start..self.ends[k]]
     }
 
+    /// The rows of each window.
+    pub fn into_iter(self) -> impl Iterator<Item = Vec<u32>> {
+        let mut rows = self.rows;
+        let ends = self.ends;
+        (0..ends.len()).map(move |k| match ends.len() {
+            // The one list is given away, not copied.
+            1 => std::mem::take(&mut rows),
+            _ => rows[if k == 0 { 0 } else { ends[k - 1] }..ends[k]].to_vec(),
+        })
+    }
+
     /// Moves every end but the last back to a whole number of batches.
     pub fn round_to(mut self, batch_size: usize) -> Self {
         let last = self.rows.len();

@@ -79,7 +79,7 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
 
     progress.stage("writing batches", plan.order.len());
     let first = cuts.first_row_group();
-    rows.prepare(plan, first.clone())?;
+    output.prepare(&columns, &rows, first.clone())?;
     let writer = ShardWriter {
         pipeline: p,
         root: &root,
@@ -91,7 +91,7 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
     let stats = output::StatsSink::new(plan.batches());
     manifest.shards = dataset::write_shards(
         &writer,
-        |batches| rows.prepare(plan, batches),
+        |batches| output.prepare(&columns, &rows, batches),
         |batches| output.row_group(&columns, &rows, batches, &stats),
         |rows| progress.advance(rows),
     )?;

@@ -23,7 +23,7 @@ use crate::stats::BatchStats;
 use crate::store;
 
 use super::memory::PayloadBytes;
-use super::rows::{PartRows, Rows};
+use super::rows::{PartRows, Rows, Wanted};
 use super::sources::{Carriers, Origin, RowSources, carried_fields};
 
 /// A payload column of the output.
@@ -153,13 +153,12 @@ impl<'a> Output<'a> {
         // Two parts may be held at once, beside what is encoded.
         let parts = needs.in_parts.div_ceil((budget / 3).max(1)).clamp(2, MAX_PARTS) as usize;
         let ranges = cuts.parts(parts);
-        let lists: Vec<(Vec<u32>, Vec<u32>)> =
-            ranges.par_iter().map(|batches| self.wanted_by(plane, plan, batches.clone())).collect();
         let files = ranges.iter().map(|_| Ok(Box::new(store::scratch(spill_dir)?) as Box<dyn Scratch>));
         let files: Vec<_> = files.collect::<Result<_>>()?;
-        let by_part: Vec<Vec<Arc<Vec<u32>>>> = lists
-            .iter()
-            .map(|(examples, carriers)| {
+        let by_part: Vec<Vec<Arc<Vec<u32>>>> = ranges
+            .par_iter()
+            .map(|batches| {
+                let Wanted { examples, carriers } = self.wanted_by(plane, plan, batches.clone());
                 let rows = Arc::new(examples.iter().map(|e| plane.input_row[*e as usize]).collect());
                 let carriers = Arc::new(carriers.iter().map(|c| self.carriers.rows[*c as usize]).collect());
                 wanted(&rows, &carriers)
@@ -167,11 +166,15 @@ impl<'a> Output<'a> {
             .collect();
         let spill = Spill::write(&decoder, files, &by_part)?;
         drop(by_part);
-        Ok(Rows::spilled(spill, ranges, lists))
+        Ok(Rows::spilled(spill, ranges))
     }
 
-    /// The examples and the carriers (as ordinals) that a range of batches needs, ascending.
-    fn wanted_by(&self, plane: &KeyPlane, plan: &Plan, batches: Range<usize>) -> (Vec<u32>, Vec<u32>) {
+    /// Makes the payload of these batches ready.
+    pub fn prepare(&self, columns: &Columns<'_>, rows: &Rows, batches: Range<usize>) -> Result<()> {
+        rows.prepare(columns.plan, batches, |part| self.wanted_by(columns.plane, columns.plan, part))
+    }
+
+    fn wanted_by(&self, plane: &KeyPlane, plan: &Plan, batches: Range<usize>) -> Wanted {
         let b = plan.batch_size;
         let mut examples = plan.order[batches.start * b..(batches.end * b).min(plan.order.len())].to_vec();
         let mut carriers: Vec<u32> = match &plane.request {
@@ -184,7 +187,7 @@ impl<'a> Output<'a> {
             list.sort_unstable();
             list.dedup();
         }
-        (examples, carriers)
+        Wanted { examples, carriers }
     }
 
     /// The columns of a row group's batches, for each rank.

@@ -35,16 +35,16 @@ impl PartRows {
     }
 }
 
-/// A range of batches with the examples and carriers that it needs.
-struct Part {
-    batches: Range<usize>,
-    examples: Vec<u32>,
-    carriers: Vec<u32>,
+/// The examples and the carriers (as ordinals) that a part needs, each ascending.
+pub struct Wanted {
+    pub examples: Vec<u32>,
+    pub carriers: Vec<u32>,
 }
 
 /// The payload of all batches.
 pub struct Rows {
-    spill: Option<(Spill, Vec<Part>)>,
+    /// With the batches of each part.
+    spill: Option<(Spill, Vec<Range<usize>>)>,
     loaded: RwLock<Vec<Arc<PartRows>>>,
 }
 
@@ -56,31 +56,30 @@ impl Rows {
     }
 
     /// In parts, which [`Rows::prepare`] loads.
-    pub fn spilled(spill: Spill, ranges: Vec<Range<usize>>, lists: Vec<(Vec<u32>, Vec<u32>)>) -> Self {
-        let parts = ranges.into_iter().zip(lists);
-        let parts = parts.map(|(batches, (examples, carriers))| Part { batches, examples, carriers }).collect();
+    pub fn spilled(spill: Spill, parts: Vec<Range<usize>>) -> Self {
         Rows { spill: Some((spill, parts)), loaded: RwLock::default() }
     }
 
-    /// Loads the parts that hold these batches, and lets go of those before them.
-    pub fn prepare(&self, plan: &Plan, batches: Range<usize>) -> Result<()> {
+    /// Loads the parts that hold these batches, and lets go of those before them; `wanted` tells what was spilled of a part.
+    pub fn prepare(&self, plan: &Plan, batches: Range<usize>, wanted: impl Fn(Range<usize>) -> Wanted) -> Result<()> {
         let Some((spill, parts)) = &self.spill else { return Ok(()) };
         let mut loaded = self.loaded.write().unwrap_or_else(|p| p.into_inner());
         loaded.retain(|part| part.batches.end > batches.start);
         for (k, part) in parts.iter().enumerate() {
-            let needed = part.batches.start < batches.end && part.batches.end > batches.start;
-            if !needed || loaded.iter().any(|l| l.batches == part.batches) {
+            let needed = part.start < batches.end && part.end > batches.start;
+            if !needed || loaded.iter().any(|l| l.batches == *part) {
                 continue;
             }
-            let first = part.batches.start * plan.batch_size;
-            let end = (part.batches.end * plan.batch_size).min(plan.order.len());
-            let ordinal = |example: &u32| part.examples.partition_point(|e| e < example) as u32;
+            let first = part.start * plan.batch_size;
+            let end = (part.end * plan.batch_size).min(plan.order.len());
+            let Wanted { examples, carriers } = wanted(part.clone());
+            let ordinal = |example: &u32| examples.partition_point(|e| e < example) as u32;
             let local = plan.order[first..end].par_iter().map(ordinal).collect();
             loaded.push(Arc::new(PartRows {
                 payload: spill.load(k)?,
-                batches: part.batches.clone(),
+                batches: part.clone(),
                 local: Some((first, local)),
-                carriers: Some(part.carriers.clone()),
+                carriers: Some(carriers),
             }));
         }
         Ok(())
