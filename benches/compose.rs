@@ -17,7 +17,7 @@ use batchwright::dataset::{ColumnHints, encode_bitmaps, writer_properties};
 use batchwright::negatives::{BatchColumns, Columns, log_q};
 use batchwright::pipeline::load;
 use batchwright::progress::Progress;
-use batchwright::run::prepare;
+use batchwright::run::{Settings, prepare};
 use batchwright::schema::{Generated, NEGATIVES, SAME_USER};
 
 fn main() {
@@ -28,7 +28,7 @@ fn main() {
     };
     let set = |s: &String| s.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned())).expect("KEY=VALUE");
     let pipeline = load(Path::new(file), &sets.iter().map(set).collect::<Vec<_>>()).expect("a pipeline");
-    let prepared = prepare(&pipeline, &Progress::new()).expect("an input");
+    let prepared = prepare(&pipeline, &Settings::default(), &Progress::new()).expect("an input");
     let start = Instant::now();
     let plan = compose(&prepared.plane, &pipeline).expect("a plan");
     let alone = start.elapsed().as_secs_f64();

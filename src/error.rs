@@ -108,6 +108,15 @@ impl Error {
         Kind::Io { action, path: path.into(), source }.into()
     }
 
+    /// A scratch file that can't be written or read.
+    pub fn spill(source: impl fmt::Display) -> Self {
+        Error::input(
+            Place::default(),
+            format!("the spill files failed ({source})"),
+            "free some space there (beside the output, or in --spill-dir), or give more --memory",
+        )
+    }
+
     /// A Parquet file that can't be decoded.
     pub fn damaged(place: Place, source: impl fmt::Display) -> Self {
         Error::input(

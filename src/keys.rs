@@ -13,18 +13,29 @@ use crate::pipeline::Field;
 pub struct Codes {
     /// The code of each row.
     pub rows: Vec<u32>,
-    /// The 128-bit token of each code, ascending; so codes do not depend on who saw a value first.
+    /// The 128-bit token of each code, ascending; so codes do not depend on who saw a value first. Empty for columns whose
+    /// tokens reach no output.
     pub tokens: Vec<u128>,
+    distinct: usize,
 }
 
 impl Codes {
+    pub fn new(rows: Vec<u32>, tokens: Vec<u128>) -> Self {
+        Codes { rows, distinct: tokens.len(), tokens }
+    }
+
+    /// Of `distinct` values whose tokens nobody needs.
+    pub fn without_tokens(rows: Vec<u32>, distinct: usize) -> Self {
+        Codes { rows, tokens: Vec::new(), distinct }
+    }
+
     /// Number of distinct values.
     pub fn len(&self) -> usize {
-        self.tokens.len()
+        self.distinct
     }
 
     pub fn is_empty(&self) -> bool {
-        self.tokens.is_empty()
+        self.distinct == 0
     }
 
     fn select(&mut self, keep: &[u32]) {

@@ -10,7 +10,7 @@ use crate::run;
 pub fn plan(args: &PipelineArgs) -> Outcome {
     let (pipeline, settings) = args.load()?;
     let progress = Progress::new();
-    let prepared = run::prepare(&pipeline, &progress)?;
+    let prepared = run::prepare(&pipeline, &settings, &progress)?;
     let figures = run::figures(&pipeline, &prepared)?;
     let baselines = run::baselines(&pipeline, &prepared);
     let advice = run::advice(&pipeline, &prepared);

@@ -1,9 +1,10 @@
-//! Chunks' codes, joined in input order as they come: what has come is held once, not in chunks and again as a whole.
+//! Chunks, joined in input order as they come: what has come is held once, not in chunks and again as a whole.
 
 use std::collections::BTreeMap;
 
-/// Provisional codes, and the text of each code that the chunk holds.
-pub type LabelCodes = (Vec<u32>, Vec<(u32, String)>);
+use super::partitions::{Overflow, Partitions};
+use super::runs::Run;
+use crate::error::Result;
 
 /// Rows that the plane leaves out, by reason.
 #[derive(Debug, Clone, Copy, Default)]
@@ -12,29 +13,65 @@ pub struct LeftOut {
     pub null_identity: u64,
 }
 
-/// The codes of some rows, before they are settled.
+/// The keys of some rows.
 #[derive(Default)]
-pub struct ChunkCodes {
+pub struct ChunkKeys {
     pub input_row: Vec<u32>,
-    pub identity: Vec<u32>,
-    pub others: Vec<Vec<u32>>,
-    pub label: Option<LabelCodes>,
+    /// For each key column.
+    pub runs: Vec<Vec<Run>>,
+    /// The text of each label that the chunk holds.
+    pub texts: Vec<(u128, String)>,
     pub time: Option<Vec<i64>>,
     pub positive: Option<Vec<bool>>,
     pub left_out: LeftOut,
 }
 
-impl ChunkCodes {
-    fn append(&mut self, next: ChunkCodes) {
-        self.input_row.extend(next.input_row);
-        self.identity.extend(next.identity);
-        self.others.resize_with(next.others.len(), Vec::new);
-        self.others.iter_mut().zip(next.others).for_each(|(all, codes)| all.extend(codes));
-        if let Some((codes, texts)) = next.label {
-            let all = self.label.get_or_insert_default();
-            all.0.extend(codes);
-            all.1.extend(texts);
+/// What has come: the chunks before a gap as one, the others as they are.
+pub struct Joined {
+    pub input_row: Vec<u32>,
+    pub columns: Vec<Partitions>,
+    pub texts: BTreeMap<u128, String>,
+    pub time: Option<Vec<i64>>,
+    pub positive: Option<Vec<bool>>,
+    pub left_out: LeftOut,
+    pub overflow: Overflow,
+    chunks: usize,
+    waiting: BTreeMap<usize, ChunkKeys>,
+}
+
+impl Joined {
+    /// For so many key columns.
+    pub fn new(columns: usize, overflow: Overflow) -> Self {
+        Joined {
+            input_row: Vec::new(),
+            columns: std::iter::repeat_with(Partitions::new).take(columns).collect(),
+            texts: BTreeMap::new(),
+            time: None,
+            positive: None,
+            left_out: LeftOut::default(),
+            overflow,
+            chunks: 0,
+            waiting: BTreeMap::new(),
         }
+    }
+
+    pub fn add(&mut self, ordinal: usize, keys: ChunkKeys) -> Result<()> {
+        self.waiting.insert(ordinal, keys);
+        while let Some(next) = self.waiting.remove(&self.chunks) {
+            self.append(next)?;
+            self.chunks += 1;
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, next: ChunkKeys) -> Result<()> {
+        let first_row = self.input_row.len() as u32;
+        self.input_row.extend(next.input_row);
+        for (column, runs) in self.columns.iter_mut().zip(&next.runs) {
+            column.add(runs, first_row, &mut self.overflow);
+        }
+        self.overflow.relieve(&mut self.columns)?;
+        self.texts.extend(next.texts);
         if let Some(time) = next.time {
             self.time.get_or_insert_default().extend(time);
         }
@@ -43,28 +80,6 @@ impl ChunkCodes {
         }
         self.left_out.filtered += next.left_out.filtered;
         self.left_out.null_identity += next.left_out.null_identity;
-    }
-}
-
-/// The chunks that have come: those before a gap as one, the others as they are.
-#[derive(Default)]
-pub struct Joined {
-    pub rows: ChunkCodes,
-    chunks: usize,
-    waiting: BTreeMap<usize, ChunkCodes>,
-}
-
-impl Joined {
-    pub fn add(&mut self, ordinal: usize, codes: ChunkCodes) {
-        self.waiting.insert(ordinal, codes);
-        while let Some(next) = self.waiting.remove(&self.chunks) {
-            self.rows.append(next);
-            self.chunks += 1;
-        }
-    }
-
-    /// Whether no chunk waits for one before it.
-    pub fn is_whole(&self) -> bool {
-        self.waiting.is_empty()
+        Ok(())
     }
 }

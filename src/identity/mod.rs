@@ -7,11 +7,12 @@
 
 pub mod canonical;
 mod hasher;
-mod intern;
 mod join;
+mod partitions;
 mod plane;
+mod runs;
 
 pub use canonical::{Kind, role_kind};
 pub use hasher::{KeyFacts, Tokenizer};
 pub use join::LeftOut;
-pub use plane::{KeyChunk, PlaneBuilder};
+pub use plane::{KeyChunk, Keys, PlaneBuilder};

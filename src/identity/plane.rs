@@ -1,6 +1,7 @@
 //! Builds the key plane: chunks of key columns in, one [`KeyPlane`] out.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
@@ -9,8 +10,9 @@ use arrow::datatypes::{DataType, Int64Type};
 
 use super::canonical::{any_null, flatten};
 use super::hasher::Tokenizer;
-use super::intern::{Interner, NO_VALUE};
-use super::join::{ChunkCodes, Joined, LabelCodes, LeftOut};
+use super::join::{ChunkKeys, Joined, LeftOut};
+use super::partitions::{Overflow, Settled};
+use super::runs::{KeyColumn, Run};
 use crate::error::{Error, Place, Result};
 use crate::keys::{Codes, KeyPlane, Labels};
 use crate::pipeline::{Field, Nulls, Pipeline, Rule};
@@ -29,22 +31,31 @@ pub struct KeyChunk {
     pub positive: Option<BooleanArray>,
 }
 
-/// Which columns are needed, and the codes handed out so far.
+/// Which columns are needed, and the keys that have come.
 pub struct PlaneBuilder {
     names: Vec<String>,
     nulls: Nulls,
-    identity: Interner,
     identity_width: usize,
+    /// The identity, then `fields`, then the label.
+    keys: Vec<KeyColumn>,
     /// Fields beside identity, label and time, each one column.
     fields: Vec<Field>,
-    others: Vec<Interner>,
-    label: Option<Interner>,
+    label: bool,
     time: bool,
     joined: Mutex<Joined>,
 }
 
+/// What a plane is made of.
+pub struct Keys {
+    pub plane: KeyPlane,
+    pub left_out: LeftOut,
+    /// Bytes that went through a scratch file.
+    pub spilled: u64,
+}
+
 impl PlaneBuilder {
-    pub fn new(p: &Pipeline, tokenizer: &Tokenizer) -> Self {
+    /// Tokens are held up to `room` bytes, the others in a nameless file in `scratch_dir`.
+    pub fn new(p: &Pipeline, tokenizer: &Tokenizer, room: u64, scratch_dir: PathBuf) -> Self {
         let mut fields: Vec<Field> = Vec::new();
         let named = p.rules.iter().flat_map(|r| match r {
             Rule::Same(fields) => fields.as_slice(),
@@ -70,24 +81,23 @@ impl PlaneBuilder {
         names.extend(fields.iter().map(column));
         names.extend(p.label.clone());
         names.extend(p.time.clone());
-        let others = fields
-            .iter()
-            .map(|field| {
-                // Only the item's tokens reach the output; for the rest, the fast hash does.
-                let tokenizer = if *field == Field::Item { tokenizer.clone() } else { Tokenizer::xxh3() };
-                Interner::new(vec![column(field)], tokenizer)
-            })
-            .collect();
+        // Only the tokens of identities and items reach the output; for the rest, the fast hash does.
+        let fast = |name: String| KeyColumn { names: vec![name], tokenizer: Tokenizer::xxh3() };
+        let mut keys = vec![KeyColumn { names: p.identity.clone(), tokenizer: tokenizer.clone() }];
+        keys.extend(fields.iter().map(|field| match field {
+            Field::Item => KeyColumn { names: vec![column(field)], tokenizer: tokenizer.clone() },
+            _ => fast(column(field)),
+        }));
+        keys.extend(p.label.clone().map(fast));
         PlaneBuilder {
             names,
             nulls: p.nulls,
-            identity: Interner::new(p.identity.clone(), tokenizer.clone()),
             identity_width: p.identity.len(),
+            joined: Mutex::new(Joined::new(keys.len(), Overflow::new(room, scratch_dir))),
+            keys,
             fields,
-            others,
-            label: p.label.clone().map(|l| Interner::new(vec![l], Tokenizer::xxh3())),
+            label: p.label.is_some(),
             time: p.time.is_some(),
-            joined: Mutex::default(),
         }
     }
 
@@ -99,12 +109,11 @@ impl PlaneBuilder {
     /// Takes a chunk in; called from many threads, for each ordinal once and roughly in their order, as a chunk waits for
     /// those before it.
     pub fn add(&self, ordinal: usize, chunk: KeyChunk) -> Result<()> {
-        let codes = self.codes(chunk)?;
-        self.joined.lock().unwrap_or_else(|p| p.into_inner()).add(ordinal, codes);
-        Ok(())
+        let keys = self.keys_of(chunk)?;
+        self.joined.lock().unwrap_or_else(|p| p.into_inner()).add(ordinal, keys)
     }
 
-    fn codes(&self, chunk: KeyChunk) -> Result<ChunkCodes> {
+    fn keys_of(&self, chunk: KeyChunk) -> Result<ChunkKeys> {
         let rows = chunk.columns.first().map_or(0, |c| c.len());
         let mut keep: Vec<bool> = match &chunk.keep {
             Some(keep) => (0..rows).map(|i| keep.is_valid(i) && keep.value(i)).collect(),
@@ -137,23 +146,25 @@ impl PlaneBuilder {
             .collect::<Result<_, _>>()
             .map_err(|e| Error::damaged(chunk.place.clone(), e))?;
         let (identity, rest) = columns.split_at(self.identity_width);
-        let (others, rest) = rest.split_at(self.others.len());
-        let label = match (&self.label, rest.first()) {
-            (Some(interner), Some(column)) => Some(label_codes(interner, column, &input_row)?),
-            _ => None,
-        };
+        let (fields, rest) = rest.split_at(self.fields.len());
+        let parts: Vec<&[ArrayRef]> =
+            std::iter::once(identity).chain(fields.iter().map(std::slice::from_ref)).collect();
+        let keys: Vec<(&KeyColumn, &[ArrayRef])> = self.keys.iter().zip(parts).collect();
+        // A file may be a single row group: its columns go to different cores.
+        let mut runs = in_parallel(&keys, |_| 0, |(key, parts)| key.runs(parts, |i| i as u32, &input_row))?;
+        let mut texts = Vec::new();
+        if let (true, Some(key), Some(column)) = (self.label, self.keys.last(), rest.first()) {
+            let (labels, of_labels) = label_runs(key, column, &input_row)?;
+            runs.push(labels);
+            texts = of_labels;
+        }
         let time = match (self.time, rest.last()) {
             (true, Some(column)) => Some(self.times(&chunk.place, column, &input_row)?),
             _ => None,
         };
-        let others = self.others.iter().zip(others.iter().map(std::slice::from_ref));
-        let keys: Vec<(&Interner, &[ArrayRef])> = std::iter::once((&self.identity, identity)).chain(others).collect();
-        // A file may be a single row group: its columns go to different cores.
-        let mut codes = in_parallel(&keys, |_| 0, |(interner, parts)| interner.intern(parts, &input_row))?;
-        Ok(ChunkCodes {
-            others: codes.split_off(1),
-            identity: codes.swap_remove(0),
-            label,
+        Ok(ChunkKeys {
+            runs,
+            texts,
             time,
             positive: chunk
                 .positive
@@ -181,40 +192,53 @@ impl PlaneBuilder {
     }
 
     /// The plane of all chunks.
-    pub fn finish(self) -> (KeyPlane, LeftOut) {
+    pub fn finish(self) -> Result<Keys> {
         let joined = self.joined.into_inner().unwrap_or_else(|p| p.into_inner());
-        debug_assert!(joined.is_whole());
-        let rows = joined.rows;
+        let rows = joined.input_row.len();
+        let mut settled = joined.columns.into_iter().zip(&self.keys);
+        // One column after the other, so that one column's tokens are held at a time.
+        let mut next = || match settled.next() {
+            Some((column, key)) => column.settle(rows, &key.names, &joined.overflow),
+            None => Ok(Settled::default()),
+        };
+        let identity = next()?;
         let mut plane = KeyPlane {
-            input_row: rows.input_row,
-            identity: self.identity.settle().codes(rows.identity),
-            label: self.label.zip(rows.label).map(|(interner, (rows, texts))| labels(interner, rows, texts)),
-            time: rows.time,
-            positive: rows.positive,
+            identity: Codes::new(identity.rows, identity.tokens),
+            input_row: joined.input_row,
+            time: joined.time,
+            positive: joined.positive,
             ..KeyPlane::default()
         };
-        for ((field, interner), codes) in self.fields.into_iter().zip(self.others).zip(rows.others) {
-            let codes: Codes = interner.settle().codes(codes);
+        for field in self.fields {
+            let Settled { rows, tokens } = next()?;
             match field {
-                Field::Request => plane.request = Some(codes),
-                Field::Item => plane.item = Some(codes),
-                Field::Column(name) => plane.columns.push((name, codes)),
+                Field::Item => plane.item = Some(Codes::new(rows, tokens)),
+                Field::Request => plane.request = Some(Codes::without_tokens(rows, tokens.len())),
+                Field::Column(name) => plane.columns.push((name, Codes::without_tokens(rows, tokens.len()))),
                 Field::Identity | Field::Label => {}
             }
         }
-        (plane, rows.left_out)
+        if self.label {
+            let Settled { rows, tokens } = next()?;
+            // Rows without a label have the code behind all others.
+            let text = tokens.iter().map(|token| joined.texts.get(token).cloned()).chain([None]).collect();
+            plane.label = Some(Labels { rows, text });
+        }
+        Ok(Keys { plane, left_out: joined.left_out, spilled: joined.overflow.spilled() })
     }
 }
 
-fn label_codes(interner: &Interner, column: &ArrayRef, input_row: &[u32]) -> Result<LabelCodes> {
+/// The runs of the labels that there are, and the text of each of them.
+fn label_runs(key: &KeyColumn, column: &ArrayRef, input_row: &[u32]) -> Result<(Vec<Run>, Vec<(u128, String)>)> {
     let plain = flatten(column);
     let nulls = plain.logical_nulls();
-    let valid: Vec<usize> = (0..plain.len()).filter(|i| nulls.as_ref().is_none_or(|n| n.is_valid(*i))).collect();
+    let valid: Vec<u32> =
+        (0..plain.len() as u32).filter(|i| nulls.as_ref().is_none_or(|n| n.is_valid(*i as usize))).collect();
     let fail = |e: arrow::error::ArrowError| Error::damaged(Place::column("label"), e);
     let mask: BooleanArray = (0..plain.len()).map(|i| Some(nulls.as_ref().is_none_or(|n| n.is_valid(i)))).collect();
     let present = filter(&plain, &mask).map_err(fail)?;
-    let rows: Vec<u32> = valid.iter().map(|i| input_row[*i]).collect();
-    let codes = interner.intern(&[Arc::clone(&present)], &rows)?;
+    let rows: Vec<u32> = valid.iter().map(|i| input_row[*i as usize]).collect();
+    let runs = key.runs(&[Arc::clone(&present)], |i| valid[i], &rows)?;
     let binary = matches!(super::role_kind(plain.data_type()), Some(super::Kind::Binary));
     // A zone by name can't be written out; the instant in UTC can.
     let present = match present.data_type() {
@@ -224,28 +248,12 @@ fn label_codes(interner: &Interner, column: &ArrayRef, input_row: &[u32]) -> Res
         _ => present,
     };
     let text = if binary { None } else { Some(cast(&present, &DataType::Utf8View).map_err(fail)?) };
-    let mut out = vec![NO_VALUE; plain.len()];
-    let mut seen = HashSet::new();
-    let mut texts = Vec::new();
-    for (k, (&i, &code)) in valid.iter().zip(&codes).enumerate() {
-        out[i] = code;
-        if seen.insert(code) {
-            let text = match &text {
-                Some(text) => text.as_string_view().value(k).to_owned(),
-                None => format!("binary label {code}"),
-            };
-            texts.push((code, text));
-        }
+    let mut texts: HashMap<u128, String> = HashMap::new();
+    for run in &runs {
+        texts.entry(run.token).or_insert_with(|| match &text {
+            Some(text) => text.as_string_view().value(valid.partition_point(|row| *row < run.row)).to_owned(),
+            None => format!("binary label {:08x}", run.token >> 96),
+        });
     }
-    Ok((out, texts))
-}
-
-fn labels(interner: Interner, mut rows: Vec<u32>, texts: Vec<(u32, String)>) -> Labels {
-    let ranks = interner.settle();
-    ranks.apply(&mut rows);
-    let mut text: Vec<Option<String>> = vec![None; ranks.len() + 1];
-    for (code, value) in texts {
-        text[ranks.of(code) as usize] = Some(value);
-    }
-    Labels { rows, text }
+    Ok((runs, texts.into_iter().collect()))
 }

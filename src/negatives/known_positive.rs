@@ -212,7 +212,7 @@ mod tests {
         let lists: Vec<BTreeSet<u32>> = [(3, 30_011), (400, 241), (5_000, 17)]
             .map(|(n, step)| (0..n).map(|k| k * step % catalogue).collect())
             .into();
-        let codes = |rows: Vec<u32>, len: u32| Codes { rows, tokens: (0..u128::from(len)).collect() };
+        let codes = |rows: Vec<u32>, len: u32| Codes::new(rows, (0..u128::from(len)).collect());
         let pairs: Vec<(u32, u32)> =
             (0..).zip(&lists).flat_map(|(u, l)| l.iter().map(move |item| (u, *item))).collect();
         let plane = KeyPlane {

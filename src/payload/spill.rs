@@ -13,7 +13,7 @@ use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
 use rayon::prelude::*;
 
 use super::gather::{ArraySize, Decoder, Payload, pick, within};
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, Result};
 use crate::tasks::in_parallel;
 
 /// A scratch file.
@@ -64,10 +64,10 @@ impl Spill {
                 decoder.decode(column, group, ArraySize::Large, &mut |first_row, array| {
                     for (part, wanted) in parts.iter().zip(wanted) {
                         if let Some(rows) = pick(&array, &wanted[column], first_row)? {
-                            let bytes = encode(rows).map_err(failed)?;
+                            let bytes = encode(rows).map_err(Error::spill)?;
                             let mut part = part.lock().unwrap_or_else(|p| p.into_inner());
                             let piece = Piece { column, first_row, offset: part.end, bytes: bytes.len() };
-                            part.file.write_all(&bytes).map_err(|e| failed(e.into()))?;
+                            part.file.write_all(&bytes).map_err(Error::spill)?;
                             part.end += bytes.len() as u64;
                             part.pieces.push(piece);
                         }
@@ -95,12 +95,12 @@ impl Spill {
             let mut encoded = Vec::with_capacity(some.len());
             for piece in some {
                 let mut bytes = vec![0; piece.bytes];
-                part.file.seek(SeekFrom::Start(piece.offset)).map_err(|e| failed(e.into()))?;
-                part.file.read_exact(&mut bytes).map_err(|e| failed(e.into()))?;
+                part.file.seek(SeekFrom::Start(piece.offset)).map_err(Error::spill)?;
+                part.file.read_exact(&mut bytes).map_err(Error::spill)?;
                 encoded.push(bytes);
             }
             let arrays: Vec<ArrayRef> =
-                encoded.into_par_iter().map(|bytes| decode(bytes).map_err(failed)).collect::<Result<_>>()?;
+                encoded.into_par_iter().map(|bytes| decode(bytes).map_err(Error::spill)).collect::<Result<_>>()?;
             some.iter().zip(arrays).for_each(|(piece, array)| columns[piece.column].push(array));
         }
         part.file = Box::new(Cursor::new(Vec::new()));
@@ -120,12 +120,4 @@ fn decode(bytes: Vec<u8>) -> std::result::Result<ArrayRef, ArrowError> {
     let mut reader = StreamReader::try_new(Cursor::new(bytes), None)?;
     let batch = reader.next().ok_or_else(|| ArrowError::IpcError("an empty piece".into()))??;
     Ok(Arc::clone(batch.column(0)))
-}
-
-fn failed(error: ArrowError) -> Error {
-    Error::input(
-        Place::default(),
-        format!("the spill files failed ({error})"),
-        "free some space there (beside the output, or in --spill-dir), or give more --memory",
-    )
 }

@@ -24,15 +24,21 @@ pub struct Budget {
     pub short_of: Option<u64>,
 }
 
+fn half_of_free() -> u64 {
+    let Ok(mut system) = sysinfo::System::new() else { return UNKNOWN };
+    system.refresh_memory();
+    let limit = system.cgroup_limits().map_or(u64::MAX, |c| c.free_memory);
+    system.available_memory().min(limit) / 2
+}
+
+/// Bytes of keys' tokens that are held while keys are read, when little else is.
+pub fn room_for_tokens(limit: Option<u64>) -> u64 {
+    limit.unwrap_or_else(half_of_free) / 8
+}
+
 /// Shares out `limit`, or half of what is free.
 pub fn budget(prepared: &Prepared, limit: Option<u64>) -> Budget {
-    let free = || {
-        let Ok(mut system) = sysinfo::System::new() else { return UNKNOWN };
-        system.refresh_memory();
-        let limit = system.cgroup_limits().map_or(u64::MAX, |c| c.free_memory);
-        system.available_memory().min(limit) / 2
-    };
-    let all = limit.unwrap_or_else(free);
+    let all = limit.unwrap_or_else(half_of_free);
     let keys = keys(prepared);
     let beside_keys = all.saturating_sub(keys);
     let row_groups = (beside_keys / 2 / IN_FLIGHT).clamp(1, rayon::current_num_threads() as u64);
@@ -58,7 +64,7 @@ pub struct Memory {
 pub fn memory(p: &Pipeline, prepared: &Prepared, limit: Option<u64>) -> Memory {
     let payload = payload_bytes(p, prepared);
     let spill = if payload.whole > budget(prepared, limit).payload { payload.in_parts } else { 0 };
-    Memory { keys: keys(prepared), payload: payload.whole, spill }
+    Memory { keys: keys(prepared), payload: payload.whole, spill: spill + prepared.spilled }
 }
 
 /// Decoded bytes of what is carried, as far as the footers tell.

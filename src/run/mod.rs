@@ -48,7 +48,7 @@ pub struct Outcome {
 pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Outcome> {
     heap::keep_freed(settings.memory);
     dataset::check_target(&p.output, settings.overwrite)?;
-    let prepared = prepare(p, progress)?;
+    let prepared = prepare(p, settings, progress)?;
     let Prepared { source, plane, plan, positives, .. } = &prepared;
     let staging = Staging::beside(&p.output)?;
     let root = staging.dataset();
@@ -75,7 +75,7 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
     let memory = (memory::payload_bytes(p, &prepared), budget.payload);
     let spill_dir = settings.spill_dir.clone().unwrap_or_else(|| staging.spill());
     let rows = output.load(source, &columns, &cuts, memory, &spill_dir, progress)?;
-    let spilled = rows.spilled_bytes();
+    let spilled = rows.spilled_bytes() + prepared.spilled;
 
     progress.stage("writing batches", plan.order.len());
     let first = cuts.first_row_group();

@@ -3,15 +3,17 @@
 use arrow::datatypes::DataType;
 use rayon::prelude::*;
 
+use super::{Settings, memory};
 use crate::compose::{Plan, compose};
 use crate::dedup;
 use crate::error::{Error, Place, Result};
-use crate::identity::{KeyChunk, LeftOut, PlaneBuilder, Tokenizer, role_kind};
+use crate::identity::{KeyChunk, Keys, LeftOut, PlaneBuilder, Tokenizer, role_kind};
 use crate::keys::KeyPlane;
 use crate::negatives::Positives;
 use crate::pipeline::{Field, Hash, Pipeline, Rule};
 use crate::progress::Progress;
 use crate::source::{self, InputColumn, Predicate, Source};
+use crate::store;
 use crate::tasks::in_parallel;
 
 /// All that is known before payload is touched.
@@ -24,6 +26,8 @@ pub struct Prepared {
     /// Where a rule or an output needs them; over all rows that passed `where`.
     pub positives: Option<Positives>,
     pub left_out: LeftOut,
+    /// Bytes of keys that went through a scratch file.
+    pub spilled: u64,
     pub duplicates: u64,
     /// By item code: rows before dedup.
     pub item_rows_before: Vec<u64>,
@@ -31,7 +35,8 @@ pub struct Prepared {
     pub item_example: Vec<u32>,
 }
 
-pub fn prepare(p: &Pipeline, progress: &Progress) -> Result<Prepared> {
+/// Reads keys and composes; writes nothing but a nameless scratch file, if keys need one.
+pub fn prepare(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Prepared> {
     let tokenizer = match (p.hash, &p.key_file) {
         (Hash::Blake3, Some(key_file)) => Tokenizer::blake3(key_file)?,
         _ => Tokenizer::xxh3(),
@@ -39,7 +44,7 @@ pub fn prepare(p: &Pipeline, progress: &Progress) -> Result<Prepared> {
     progress.stage("reading footers", 0);
     let source = Source::open(source::discover(&p.shards)?, p.hive)?;
     check_columns(p, &source)?;
-    let (mut plane, left_out) = read_keys(p, &source, &tokenizer, progress)?;
+    let Keys { mut plane, left_out, spilled } = read_keys(p, &source, &tokenizer, settings, progress)?;
     if plane.is_empty() {
         return Err(Error::input(
             Place::default(),
@@ -65,7 +70,18 @@ pub fn prepare(p: &Pipeline, progress: &Progress) -> Result<Prepared> {
 
     progress.stage("composing", 0);
     let plan = compose(&plane, p)?;
-    Ok(Prepared { source, tokenizer, plane, plan, positives, left_out, duplicates, item_rows_before, item_example })
+    Ok(Prepared {
+        source,
+        tokenizer,
+        plane,
+        plan,
+        positives,
+        left_out,
+        spilled,
+        duplicates,
+        item_rows_before,
+        item_example,
+    })
 }
 
 /// Every column that the pipeline names must be there, with a type that fits its use.
@@ -130,11 +146,18 @@ fn time_unit(p: &Pipeline, source: &Source) -> Option<u64> {
     }
 }
 
-fn read_keys(p: &Pipeline, source: &Source, tokenizer: &Tokenizer, progress: &Progress) -> Result<(KeyPlane, LeftOut)> {
+fn read_keys(
+    p: &Pipeline,
+    source: &Source,
+    tokenizer: &Tokenizer,
+    settings: &Settings,
+    progress: &Progress,
+) -> Result<Keys> {
     let predicate = |at, text: &Option<String>| text.as_ref().map(|t| Predicate::new(at, t, source)).transpose();
     let keep = predicate("input.where", &p.predicate)?;
     let positive = predicate("mask.positive", &p.positive)?;
-    let builder = PlaneBuilder::new(p, tokenizer);
+    let scratch_dir = settings.spill_dir.clone().unwrap_or_else(|| store::nearest_folder(&p.output));
+    let builder = PlaneBuilder::new(p, tokenizer, memory::room_for_tokens(settings.memory), scratch_dir);
     let columns: Vec<InputColumn> =
         builder.columns().iter().map(|name| Ok(source.column("columns", name)?.0)).collect::<Result<_>>()?;
     progress.stage("reading keys", source.row_groups.len());
@@ -158,7 +181,7 @@ fn read_keys(p: &Pipeline, source: &Source, tokenizer: &Tokenizer, progress: &Pr
             Ok(())
         },
     )?;
-    Ok(builder.finish())
+    builder.finish()
 }
 
 /// By item code: rows, and the first input row that shows it.

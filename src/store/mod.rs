@@ -1,9 +1,11 @@
 //! The only user of `std::fs`: everything that touches a disk goes through here.
 #![allow(clippy::disallowed_methods)]
 
+mod scratch;
 mod staging;
 mod tally;
 
+pub use scratch::{ScratchFile, nearest_folder};
 pub use staging::Staging;
 pub use tally::{DigestWriter, digest_file};
 

@@ -190,8 +190,8 @@ fn large_batches_and_heavy_identities_take_every_path() {
     let item: Vec<u32> = (0..n).map(|_| rng.below(900) as u32).collect();
     let plane = KeyPlane {
         input_row: (0..n).collect(),
-        identity: batchwright::keys::Codes { rows: identity, tokens: (0..200).collect() },
-        item: Some(batchwright::keys::Codes { rows: item, tokens: (0..900).collect() }),
+        identity: batchwright::keys::Codes::new(identity, (0..200).collect()),
+        item: Some(batchwright::keys::Codes::new(item, (0..900).collect())),
         positive: Some((0..n).map(|row| row % 3 == 0).collect()),
         ..KeyPlane::default()
     };

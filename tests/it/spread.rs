@@ -128,10 +128,10 @@ fn identities_meet_as_in_a_random_order() {
     let (identities, rows, b) = (20_480u32, 10, 512);
     let plane = KeyPlane {
         input_row: (0..identities * rows).collect(),
-        identity: Codes {
-            rows: (0..identities * rows).map(|row| row / rows).collect(),
-            tokens: (0..u128::from(identities)).map(|k| k * 0x9e37_79b9_7f4a_7c15).collect(),
-        },
+        identity: Codes::new(
+            (0..identities * rows).map(|row| row / rows).collect(),
+            (0..u128::from(identities)).map(|k| k * 0x9e37_79b9_7f4a_7c15).collect(),
+        ),
         ..KeyPlane::default()
     };
     let shape = Shape { rows: Vec::new(), batch_size: b, seed: 5 };

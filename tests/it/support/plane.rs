@@ -30,10 +30,10 @@ fn codes(values: impl Iterator<Item = u32> + Clone) -> Codes {
     let mut distinct: Vec<u32> = values.clone().collect();
     distinct.sort_unstable();
     distinct.dedup();
-    Codes {
-        rows: values.map(|v| distinct.binary_search(&v).expect("it is there") as u32).collect(),
-        tokens: distinct.iter().map(|v| u128::from(*v) << 64 | u128::from(*v)).collect(),
-    }
+    Codes::new(
+        values.map(|v| distinct.binary_search(&v).expect("it is there") as u32).collect(),
+        distinct.iter().map(|v| u128::from(*v) << 64 | u128::from(*v)).collect(),
+    )
 }
 
 /// The plane of a shape; requests belong to one identity.
