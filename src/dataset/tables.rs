@@ -56,14 +56,18 @@ pub fn write_stats(root: &Path, batches: &[BatchStats], time: Option<&DataType>)
 pub struct ItemRow {
     /// Low 64 bits of its token.
     pub token: i64,
-    pub rows_before_dedup: u64,
-    pub rows: u64,
-    pub positives: u64,
+    pub rows_before_dedup: u32,
+    pub rows: u32,
+    pub positives: u32,
     pub log_q: f32,
 }
 
-/// Writes `items.parquet`; rows and their values (of column `field`) come ordered by token.
-pub fn write_items(root: &Path, items: &[ItemRow], field: &FieldRef, values: &[ArrayRef]) -> Result<TableRecord> {
+/// Writes `items.parquet`: pieces of items with their values (of column `field`), all ordered by token.
+pub fn write_items(
+    root: &Path,
+    field: &FieldRef,
+    pieces: impl Iterator<Item = Result<(Vec<ItemRow>, Vec<ArrayRef>)>>,
+) -> Result<TableRecord> {
     let schema = Arc::new(Schema::new(vec![
         Arc::new(Field::new(schema::ITEM, DataType::Int64, false)),
         Arc::clone(field),
@@ -72,23 +76,32 @@ pub fn write_items(root: &Path, items: &[ItemRow], field: &FieldRef, values: &[A
         Arc::new(Field::new("positives", DataType::Int64, false)),
         Arc::new(Field::new("log_q", DataType::Float32, false)),
     ]));
-    let mut start = 0;
-    let batches = values.iter().map(|values| {
-        let own = &items[start..start + values.len()];
-        start += values.len();
-        let long = |f: &dyn Fn(&ItemRow) -> i64| Arc::new(own.iter().map(f).collect::<Int64Array>()) as ArrayRef;
+    let batch = |items: &[ItemRow], values: ArrayRef| {
+        let long = |f: &dyn Fn(&ItemRow) -> i64| Arc::new(items.iter().map(f).collect::<Int64Array>()) as ArrayRef;
         let columns = vec![
             long(&|i| i.token),
-            Arc::clone(values),
-            long(&|i| i.rows_before_dedup as i64),
-            long(&|i| i.rows as i64),
-            long(&|i| i.positives as i64),
-            Arc::new(own.iter().map(|i| i.log_q).collect::<Float32Array>()),
+            values,
+            long(&|i| i.rows_before_dedup.into()),
+            long(&|i| i.rows.into()),
+            long(&|i| i.positives.into()),
+            Arc::new(items.iter().map(|i| i.log_q).collect::<Float32Array>()),
         ];
         record_batch(root, &schema, columns)
+    };
+    let batches = pieces.flat_map(|piece| match piece {
+        Ok((items, values)) => {
+            let mut rest = items.as_slice();
+            let mut batches = Vec::with_capacity(values.len());
+            for values in values {
+                let (own, others) = rest.split_at(values.len());
+                batches.push(batch(own, values));
+                rest = others;
+            }
+            batches
+        }
+        Err(e) => vec![Err(e)],
     });
-    let batches: Vec<_> = batches.collect();
-    write(root, schema::ITEMS, schema, batches.into_iter())
+    write(root, schema::ITEMS, Arc::clone(&schema), batches)
 }
 
 /// Writes `positives.parquet`: for each identity by token, its positive items' tokens, ascending.

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::prepare::Prepared;
 use crate::dataset::{self, InputRecord, ItemRow, TableRecord};
 use crate::error::Result;
+use crate::keys::Codes;
 use crate::negatives::ln_share;
 use crate::payload::{ArraySize, Decoder, Payload, RowGroupSpan, Sink, WantedRow};
 use crate::pipeline::Pipeline;
@@ -21,62 +22,78 @@ pub fn write(p: &Pipeline, prepared: &Prepared, root: &Path) -> Result<Vec<Table
     let Some(item) = &prepared.plane.item else { return Ok(records) };
     if let Some(name) = &p.item {
         let (column, field) = prepared.source.column("columns.item", name)?;
-        let (rows, order) = item_rows(prepared, &item.tokens);
+        let counts = ItemCounts::new(prepared, item);
         let mut wanted = prepared.item_example.clone();
         wanted.sort_unstable();
         let decoder = OneColumn::new(&prepared.source, column);
-        let row = |input_row: u32| {
+        let row = |code: &u32| {
+            let input_row = prepared.item_example[*code as usize];
             let ordinal = wanted.partition_point(|row| *row < input_row) as u32;
-            WantedRow { ordinal, input_row }
+            Some(WantedRow { ordinal, input_row })
         };
         let payload = Payload::load(&decoder, &[Arc::new(wanted.clone())])?;
-        let values = order
-            .chunks(1 << 16)
-            .map(|codes| {
-                let rows: Vec<Option<WantedRow>> =
-                    codes.iter().map(|c| Some(row(prepared.item_example[*c as usize]))).collect();
-                payload.gather(0, field.data_type(), &rows)
-            })
-            .collect::<Result<Vec<_>>>()?;
-        records.push(dataset::write_items(root, &rows, field, &values.concat())?);
+        let order = by_low_token(&item.tokens);
+        let pieces = order.chunks(1 << 16).map(|codes| {
+            let values = payload.gather(0, field.data_type(), &codes.iter().map(row).collect::<Vec<_>>())?;
+            Ok((codes.iter().map(|code| counts.row(*code, item.tokens[*code as usize])).collect(), values))
+        });
+        records.push(dataset::write_items(root, field, pieces)?);
     }
     if let (true, Some(positives)) = (p.positives, &prepared.positives) {
-        let low = |token: &u128| *token as u64 as i64;
         let users = &prepared.plane.identity.tokens;
-        let mut order: Vec<u32> = (0..users.len() as u32).collect();
-        order.par_sort_unstable_by_key(|code| (low(&users[*code as usize]), *code));
+        let order = by_low_token(users);
         let rows = order.into_iter().map(|code| {
-            let mut items: Vec<i64> = positives.of(code).iter().map(|i| low(&item.tokens[*i as usize])).collect();
+            let mut items: Vec<i64> = positives.of(code).iter().map(|i| low(item.tokens[*i as usize])).collect();
             items.sort_unstable();
-            (low(&users[code as usize]), items)
+            (low(users[code as usize]), items)
         });
         records.push(dataset::write_positives(root, rows)?);
     }
     Ok(records)
 }
 
-/// One row per item and the items' codes, both by `bw_item`.
-fn item_rows(prepared: &Prepared, tokens: &[u128]) -> (Vec<ItemRow>, Vec<u32>) {
-    let plane = &prepared.plane;
-    let (mut rows, mut positives) = (vec![0u64; tokens.len()], vec![0u64; tokens.len()]);
-    for (row, code) in plane.item.iter().flat_map(|i| &i.rows).enumerate() {
-        rows[*code as usize] += 1;
-        positives[*code as usize] += u64::from(plane.is_positive(row as u32));
-    }
-    let total = plane.len() as u64;
+/// What the output shows of a token.
+fn low(token: u128) -> i64 {
+    token as u64 as i64
+}
+
+/// The codes of tokens, sorted by what the output shows of them.
+fn by_low_token(tokens: &[u128]) -> Vec<u32> {
     let mut order: Vec<u32> = (0..tokens.len() as u32).collect();
-    order.par_sort_unstable_by_key(|code| (tokens[*code as usize] as u64 as i64, *code));
-    let table = order.iter().map(|code| {
-        let k = *code as usize;
-        ItemRow {
-            token: tokens[k] as u64 as i64,
-            rows_before_dedup: prepared.item_rows_before[k],
-            rows: rows[k],
-            positives: positives[k],
-            log_q: ln_share(rows[k], total),
+    order.par_sort_unstable_by_key(|code| (low(tokens[*code as usize]), *code));
+    order
+}
+
+/// By item code.
+struct ItemCounts<'a> {
+    before_dedup: &'a [u32],
+    rows: Vec<u32>,
+    positives: Vec<u32>,
+    /// Examples.
+    total: u64,
+}
+
+impl<'a> ItemCounts<'a> {
+    fn new(prepared: &'a Prepared, item: &Codes) -> Self {
+        let plane = &prepared.plane;
+        let (mut rows, mut positives) = (vec![0; item.len()], vec![0; item.len()]);
+        for (row, code) in item.rows.iter().enumerate() {
+            rows[*code as usize] += 1;
+            positives[*code as usize] += u32::from(plane.is_positive(row as u32));
         }
-    });
-    (table.collect(), order)
+        ItemCounts { before_dedup: &prepared.item_rows_before, rows, positives, total: plane.len() as u64 }
+    }
+
+    fn row(&self, code: u32, token: u128) -> ItemRow {
+        let k = code as usize;
+        ItemRow {
+            token: low(token),
+            rows_before_dedup: self.before_dedup[k],
+            rows: self.rows[k],
+            positives: self.positives[k],
+            log_q: ln_share(self.rows[k].into(), self.total),
+        }
+    }
 }
 
 /// Decodes one column.

@@ -95,7 +95,7 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
         |batches| output.row_group(&columns, &rows, batches, &stats),
         |rows| progress.advance(rows),
     )?;
-    drop(rows);
+    drop((rows, columns));
 
     progress.stage("writing tables", 0);
     let stats = stats.finish();

@@ -30,7 +30,7 @@ pub struct Prepared {
     pub spilled: u64,
     pub duplicates: u64,
     /// By item code: rows before dedup.
-    pub item_rows_before: Vec<u64>,
+    pub item_rows_before: Vec<u32>,
     /// By item code: an input row that shows it.
     pub item_example: Vec<u32>,
 }
@@ -185,9 +185,9 @@ fn read_keys(
 }
 
 /// By item code: rows, and the first input row that shows it.
-fn item_facts(plane: &KeyPlane) -> (Vec<u64>, Vec<u32>) {
+fn item_facts(plane: &KeyPlane) -> (Vec<u32>, Vec<u32>) {
     let Some(item) = &plane.item else { return (Vec::new(), Vec::new()) };
-    let (mut rows, mut example) = (vec![0u64; item.len()], vec![u32::MAX; item.len()]);
+    let (mut rows, mut example) = (vec![0; item.len()], vec![u32::MAX; item.len()]);
     for (code, input_row) in item.rows.iter().zip(&plane.input_row) {
         rows[*code as usize] += 1;
         example[*code as usize] = example[*code as usize].min(*input_row);
