@@ -8,15 +8,23 @@ use arrow::buffer::OffsetBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
+use parquet::schema::types::ColumnPath;
 
+use super::encode::{ColumnSource, Encoder};
+use super::encoding::delta;
 use super::manifest::TableRecord;
 use crate::error::{Error, Result};
 use crate::schema;
 use crate::stats::BatchStats;
 use crate::store::{self, DigestWriter};
+
+/// Decoded bytes after which a row group ends.
+const ROW_GROUP_BYTES: usize = 32 << 20;
 
 /// Writes `stats.parquet`; `time` is the time column's type.
 pub fn write_stats(root: &Path, batches: &[BatchStats], time: Option<&DataType>) -> Result<TableRecord> {
@@ -141,6 +149,7 @@ fn record_batch(root: &Path, schema: &SchemaRef, columns: Vec<ArrayRef>) -> Resu
     RecordBatch::try_new(Arc::clone(schema), columns).map_err(|e| Error::output(root, e.to_string(), "see the message"))
 }
 
+/// Writes a table a row group at a time, its columns in parallel.
 fn write(
     root: &Path,
     name: &str,
@@ -148,20 +157,47 @@ fn write(
     batches: impl Iterator<Item = Result<RecordBatch>>,
 ) -> Result<TableRecord> {
     let path = root.join(name);
-    let fail = |e: parquet::errors::ParquetError| Error::output(&path, e.to_string(), "free some space and run again");
-    let properties = WriterProperties::builder()
+    let fail = |e: ParquetError| Error::output(&path, e.to_string(), "free some space and run again");
+    let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
-        .set_key_value_metadata(Some(vec![KeyValue::new("batchwright.format".into(), schema::FORMAT.to_owned())]))
-        .build();
+        .set_key_value_metadata(Some(vec![KeyValue::new("batchwright.format".into(), schema::FORMAT.to_owned())]));
+    for token in [schema::ITEM, schema::USER] {
+        // All different, and ascending.
+        properties = delta(properties, ColumnPath::from(token));
+    }
     let file = DigestWriter::new(store::create(&path)?);
-    let mut writer = ArrowWriter::try_new(file, schema, Some(properties)).map_err(fail)?;
-    let mut rows = 0;
+    let options = ArrowWriterOptions::new().with_properties(properties.build());
+    let (mut file, factory) = ArrowWriter::try_new_with_options(file, Arc::clone(&schema), options)
+        .and_then(ArrowWriter::into_serialized_writer)
+        .map_err(fail)?;
+    let (leaves, properties) = (file.schema_descr().columns().to_vec(), Arc::clone(file.properties()));
+    let encoder = Encoder { path: &path, fields: schema.fields(), leaves: &leaves, properties: &properties };
+    let mut append = |row_group: usize, held: &[RecordBatch]| -> Result<()> {
+        let writers = factory.create_column_writers(row_group).map_err(fail)?;
+        let column = |k: usize| Box::new(held.iter().map(move |b| Ok(Arc::clone(b.column(k))))) as ColumnSource<'_>;
+        let chunks = encoder.encode(writers, (0..schema.fields().len()).map(column).collect())?;
+        let mut group = file.next_row_group().map_err(fail)?;
+        chunks.into_iter().try_for_each(|chunk| chunk.append(&mut group)).map_err(fail)?;
+        group.close().map(|_| ()).map_err(fail)
+    };
+    let (mut rows, mut row_groups) = (0, 0);
+    let (mut held, mut held_bytes): (Vec<RecordBatch>, usize) = (Vec::new(), 0);
     for batch in batches {
         let batch = batch?;
         rows += batch.num_rows() as u64;
-        writer.write(&batch).map_err(fail)?;
+        held_bytes += batch.get_array_memory_size();
+        held.push(batch);
+        if held_bytes >= ROW_GROUP_BYTES {
+            append(row_groups, &held)?;
+            row_groups += 1;
+            held.clear();
+            held_bytes = 0;
+        }
     }
-    let file = writer.into_inner().map_err(fail)?;
+    if !held.is_empty() {
+        append(row_groups, &held)?;
+    }
+    let file = file.into_inner().map_err(fail)?;
     let (bytes, xxh3_128) = file.finish().map_err(|e| Error::io("write", &path, e))?;
     Ok(TableRecord { path: name.to_owned(), bytes, rows, xxh3_128 })
 }

@@ -23,15 +23,16 @@ pub fn write(p: &Pipeline, prepared: &Prepared, root: &Path) -> Result<Vec<Table
     if let Some(name) = &p.item {
         let (column, field) = prepared.source.column("columns.item", name)?;
         let counts = ItemCounts::new(prepared, item);
-        let mut wanted = prepared.item_example.clone();
-        wanted.sort_unstable();
+        let examples = &prepared.item_example;
+        let by_example = sorted_codes(examples.len(), |code| examples[code as usize]);
+        let wanted: Vec<u32> = by_example.par_iter().map(|code| examples[*code as usize]).collect();
+        let mut ordinals = vec![0; examples.len()];
+        by_example.iter().zip(0..).for_each(|(code, ordinal)| ordinals[*code as usize] = ordinal);
+        drop(by_example);
         let decoder = OneColumn::new(&prepared.source, column);
-        let row = |code: &u32| {
-            let input_row = prepared.item_example[*code as usize];
-            let ordinal = wanted.partition_point(|row| *row < input_row) as u32;
-            Some(WantedRow { ordinal, input_row })
-        };
-        let payload = Payload::load(&decoder, &[Arc::new(wanted.clone())])?;
+        let row =
+            |code: &u32| Some(WantedRow { ordinal: ordinals[*code as usize], input_row: examples[*code as usize] });
+        let payload = Payload::load(&decoder, &[Arc::new(wanted)])?;
         let order = by_low_token(&item.tokens);
         let pieces = order.chunks(1 << 16).map(|codes| {
             let values = payload.gather(0, field.data_type(), &codes.iter().map(row).collect::<Vec<_>>())?;
@@ -57,10 +58,22 @@ fn low(token: u128) -> i64 {
     token as u64 as i64
 }
 
+/// Codes `0..len`, sorted by `key`, then by code. The keys are moved along: looking them up took most of a sort's time.
+fn sorted_codes(len: usize, key: impl Fn(u32) -> u32 + Sync) -> Vec<u32> {
+    let mut keyed: Vec<u64> =
+        (0..len as u32).into_par_iter().map(|code| u64::from(key(code)) << 32 | u64::from(code)).collect();
+    keyed.par_sort_unstable();
+    keyed.into_par_iter().map(|keyed| keyed as u32).collect()
+}
+
 /// The codes of tokens, sorted by what the output shows of them.
 fn by_low_token(tokens: &[u128]) -> Vec<u32> {
-    let mut order: Vec<u32> = (0..tokens.len() as u32).collect();
-    order.par_sort_unstable_by_key(|code| (low(tokens[*code as usize]), *code));
+    let low = |code: u32| low(tokens[code as usize]);
+    let high_half = |code: u32| ((low(code) ^ i64::MIN) as u64 >> 32) as u32;
+    let mut order = sorted_codes(tokens.len(), high_half);
+    for tied in order.chunk_by_mut(|a, b| high_half(*a) == high_half(*b)).filter(|tied| tied.len() > 1) {
+        tied.sort_unstable_by_key(|code| (low(*code), *code));
+    }
     order
 }
 
