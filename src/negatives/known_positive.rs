@@ -10,7 +10,7 @@ use crate::keys::KeyPlane;
 /// The positive items of each identity: sorted item codes, and bits where there are many. Linear in rows.
 #[derive(Debug, Default)]
 pub struct Positives {
-    starts: Vec<u64>,
+    starts: Vec<u32>,
     items: Vec<u32>,
     /// For identities with so many items that one bit per item of the catalogue is no larger than the list.
     dense: std::collections::BTreeMap<u32, Vec<u64>>,
@@ -22,47 +22,43 @@ impl Positives {
         let Some(item) = &plane.item else { return Positives::default() };
         let identities = plane.identity.len();
         let rows = || (0..plane.len()).filter(|row| plane.is_positive(*row as u32));
-        let mut ends = vec![0u64; identities + 1];
-        for row in rows() {
-            ends[plane.identity.rows[row] as usize + 1] += 1;
+        // For each identity, one place behind its own: the number of its rows, then where they start, then where they end.
+        let mut starts = vec![0u32; identities + 1];
+        rows().for_each(|row| starts[plane.identity.rows[row] as usize + 1] += 1);
+        let mut sum = 0;
+        for start in &mut starts {
+            (*start, sum) = (sum, sum + *start);
         }
-        for k in 0..identities {
-            ends[k + 1] += ends[k];
-        }
-        let mut at = ends.clone();
-        let mut all = vec![0u32; ends[identities] as usize];
+        let mut items = vec![0; sum as usize];
         for row in rows() {
-            let place = &mut at[plane.identity.rows[row] as usize];
-            all[*place as usize] = item.rows[row];
+            let place = &mut starts[plane.identity.rows[row] as usize + 1];
+            items[*place as usize] = item.rows[row];
             *place += 1;
         }
-        // Sort each identity's items; a heavy identity's by all threads.
-        let mut lists = Vec::with_capacity(identities);
-        let mut rest = all.as_mut_slice();
-        for k in 0..identities {
-            let (list, others) = rest.split_at_mut((ends[k + 1] - ends[k]) as usize);
-            lists.push(list);
-            rest = others;
-        }
-        let lens: Vec<usize> = lists
-            .par_iter_mut()
-            .map(|list| {
-                list.par_sort_unstable();
-                dedup(list)
-            })
-            .collect();
-        let mut positives = Positives { starts: vec![0], ..Positives::default() };
+        let lens = sort_lists(&mut items, &starts);
+        let mut positives = Positives::default();
+        let mut end = 0;
         for (k, len) in lens.into_iter().enumerate() {
-            let start = ends[k] as usize;
-            positives.items.extend_from_slice(&all[start..start + len]);
-            positives.starts.push(positives.items.len() as u64);
-            if len * 32 > item.len() && len > 64 {
+            let list = starts[k] as usize..(starts[k] + len) as usize;
+            if list.len() * 32 > item.len() && list.len() > 64 {
                 let mut bits = vec![0u64; item.len().div_ceil(64)];
-                all[start..start + len].iter().for_each(|i| bits[*i as usize / 64] |= 1 << (i % 64));
+                items[list.clone()].iter().for_each(|i| bits[*i as usize / 64] |= 1 << (i % 64));
                 positives.dense.insert(k as u32, bits);
             }
+            items.copy_within(list, end as usize);
+            starts[k] = end;
+            end += len;
         }
-        positives
+        starts[identities] = end;
+        items.truncate(end as usize);
+        items.shrink_to_fit();
+        Positives { starts, items, ..positives }
+    }
+
+    /// Bytes that they take.
+    pub fn bytes(&self) -> u64 {
+        let dense: usize = self.dense.values().map(|bits| 8 * bits.len()).sum();
+        (4 * (self.starts.len() + self.items.len()) + dense) as u64
     }
 
     /// The positive items of an identity, ascending codes.
@@ -93,6 +89,30 @@ impl Positives {
             batch.lookup.each(own, hit);
         }
     }
+}
+
+/// Identities whose lists one thread sorts at a time.
+const BLOCK: usize = 1024;
+
+/// Sorts each identity's list, `items[starts[k]..starts[k + 1]]`, with its distinct items in front; gives their numbers.
+fn sort_lists(mut items: &mut [u32], starts: &[u32]) -> Vec<u32> {
+    let mut lens = vec![0; starts.len() - 1];
+    let mut blocks = Vec::new();
+    for (k, lens) in lens.chunks_mut(BLOCK).enumerate() {
+        let bounds = &starts[k * BLOCK..=k * BLOCK + lens.len()];
+        let (own, others) = items.split_at_mut((bounds[lens.len()] - bounds[0]) as usize);
+        blocks.push((own, bounds, lens));
+        items = others;
+    }
+    blocks.into_par_iter().for_each(|(items, bounds, lens)| {
+        for (len, list) in lens.iter_mut().zip(bounds.windows(2)) {
+            let list = &mut items[(list[0] - bounds[0]) as usize..(list[1] - bounds[0]) as usize];
+            // A heavy identity's by all threads.
+            list.par_sort_unstable();
+            *len = dedup(list) as u32;
+        }
+    });
+    lens
 }
 
 fn dedup(sorted: &mut [u32]) -> usize {

@@ -4,6 +4,8 @@ use serde::Serialize;
 
 use super::prepare::Prepared;
 use super::sources::{Origin, carried_fields};
+use crate::keys::Codes;
+use crate::negatives::Positives;
 use crate::payload::KEEP_WHOLE;
 use crate::pipeline::{Mode, Pipeline};
 
@@ -103,13 +105,17 @@ pub fn payload_bytes(p: &Pipeline, prepared: &Prepared) -> PayloadBytes {
     bytes
 }
 
+/// What is held of keys once they are composed, and a little more than the most that is held before.
 fn keys(prepared: &Prepared) -> u64 {
     let plane = &prepared.plane;
     let coded = [&plane.request, &plane.item].into_iter().flatten().count() + plane.columns.len() + 2;
-    let distinct = plane.identity.len()
-        + plane.request.as_ref().map_or(0, |c| c.len())
-        + plane.item.as_ref().map_or(0, |c| c.len());
+    let distinct = |codes: Option<&Codes>| codes.map_or(0, |c| c.len() as u64);
     let rows = plane.len() as u64;
     // Beside the codes: times, input rows, the plan, logQ, and each part's rows.
-    rows * (4 * coded as u64 + 28) + distinct as u64 * 24
+    rows * (4 * coded as u64 + 28)
+        // A token and a rank; a token, two counts, an example, and what sorts them; a carrier and its row.
+        + distinct(Some(&plane.identity)) * 24
+        + distinct(plane.item.as_ref()) * 48
+        + distinct(plane.request.as_ref()) * 12
+        + prepared.positives.as_ref().map_or(0, Positives::bytes)
 }
