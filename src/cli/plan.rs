@@ -28,8 +28,11 @@ pub fn plan(args: &PipelineArgs) -> Outcome {
         })),
         Format::Text => {
             let size = |bytes: u64| bytesize::ByteSize(bytes).display().iec().to_string();
+            let short = memory.short_of.map_or_else(String::new, |least| {
+                format!("; --memory is short: this run may take about {}", size(least))
+            });
             let mut text = format!(
-                "{}\n\n{}\n\nmemory: about {} for keys and {} for payload; {}",
+                "{}\n\n{}\n\nmemory: about {} for keys and {} for payload; {}{short}",
                 table::counts(&figures.counts),
                 table::metrics(&figures.metrics, Some(&baselines)),
                 size(memory.keys),

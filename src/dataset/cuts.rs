@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use crate::pipeline::Pipeline;
 
-/// A row group is cut shorter than `row_group_rows` where rows are so large that it would pass this.
-const ROW_GROUP_BYTES: u64 = 1 << 30;
+/// A row group is cut shorter than `row_group_rows` where rows are so large that it would pass this: it is held whole while
+/// it is encoded.
+const ROW_GROUP_BYTES: u64 = 128 << 20;
 
 /// A shard (of each rank): its batches, and those of its row groups.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,14 +24,17 @@ pub struct Cuts {
 impl Cuts {
     /// `row_bytes`: what a row takes on average, uncompressed, by the input's footers.
     pub fn new(p: &Pipeline, batches: usize, row_bytes: u64) -> Self {
-        let slice = p.slice() as u64;
-        let whole = |rows: u64| usize::try_from((rows / slice).max(1)).unwrap_or(usize::MAX);
-        let per_shard = whole(p.shard_rows);
-        let per_group = whole(p.row_group_rows.min(ROW_GROUP_BYTES / row_bytes.max(1)));
+        let per_shard = whole_batches(p, p.shard_rows);
+        let per_group = per_row_group(p, row_bytes);
         let shards = pieces(0..batches, per_shard)
             .map(|batches| ShardCut { row_groups: pieces(batches.clone(), per_group).collect(), batches })
             .collect();
         Cuts { shards }
+    }
+
+    /// Uncompressed bytes of a row group of all ranks.
+    pub fn row_group_bytes(p: &Pipeline, row_bytes: u64) -> u64 {
+        (per_row_group(p, row_bytes) as u64).saturating_mul(p.batch_size as u64).saturating_mul(row_bytes)
     }
 
     /// Cuts all batches into about `parts` ranges of whole row groups.
@@ -50,6 +54,15 @@ impl Cuts {
         let digits = (self.shards.len().max(1) - 1).to_string().len().max(5);
         format!("part-{part:0digits$}.parquet")
     }
+}
+
+/// Number of whole batches (of a rank's slices of them) in so many rows; one at least.
+fn whole_batches(p: &Pipeline, rows: u64) -> usize {
+    usize::try_from((rows / p.slice() as u64).max(1)).unwrap_or(usize::MAX)
+}
+
+fn per_row_group(p: &Pipeline, row_bytes: u64) -> usize {
+    whole_batches(p, p.row_group_rows.min(ROW_GROUP_BYTES / row_bytes.max(1)))
 }
 
 fn pieces(range: Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>> {

@@ -4,13 +4,17 @@ use serde::Serialize;
 
 use super::prepare::Prepared;
 use super::sources::{Origin, carried_fields};
+use crate::dataset::Cuts;
 use crate::keys::Codes;
 use crate::negatives::Positives;
 use crate::payload::KEEP_WHOLE;
 use crate::pipeline::{Mode, Pipeline};
 
-/// What encoders and decoders hold beside keys and payload, for each row group in flight, and what waits to be written.
-const IN_FLIGHT: u64 = 128 << 20;
+/// What encoders and decoders hold beside keys and payload, for each row group in flight, and beside its own bytes.
+const IN_FLIGHT: u64 = 96 << 20;
+
+/// A run that takes less than this need not say that its limit is short.
+const WORTH_A_WORD: u64 = 256 << 20;
 
 /// Taken for granted where the system does not tell what is free.
 const UNKNOWN: u64 = 4 << 30;
@@ -39,16 +43,19 @@ pub fn room_for_tokens(limit: Option<u64>) -> u64 {
 }
 
 /// Shares out `limit`, or half of what is free.
-pub fn budget(prepared: &Prepared, limit: Option<u64>) -> Budget {
+pub fn budget(p: &Pipeline, prepared: &Prepared, limit: Option<u64>) -> Budget {
     let all = limit.unwrap_or_else(half_of_free);
     let keys = keys(prepared);
+    let payload = payload_bytes(p, prepared);
+    // A row group is encoded while another waits to be written.
+    let in_flight = IN_FLIGHT + Cuts::row_group_bytes(p, prepared.source.row_bytes()).min(payload.in_parts);
     let beside_keys = all.saturating_sub(keys);
-    let row_groups = (beside_keys / 2 / IN_FLIGHT).clamp(1, rayon::current_num_threads() as u64);
-    let least = keys + 2 * IN_FLIGHT;
+    let row_groups = (beside_keys / 2 / in_flight).clamp(1, rayon::current_num_threads() as u64);
+    let least = keys + 2 * in_flight;
     Budget {
-        payload: beside_keys.saturating_sub(IN_FLIGHT * row_groups).max(all / 8),
+        payload: beside_keys.saturating_sub(in_flight * row_groups).max(all / 8),
         row_groups: row_groups as usize,
-        short_of: (all < least).then_some(least),
+        short_of: (all < least && keys + payload.whole > WORTH_A_WORD).then_some(least),
     }
 }
 
@@ -60,13 +67,16 @@ pub struct Memory {
     pub payload: u64,
     /// What goes through scratch files, before compression.
     pub spill: u64,
+    /// If the limit is short: what the run will take.
+    pub short_of: Option<u64>,
 }
 
 /// The estimate for a run in `limit` bytes (`None`: half of what is free).
 pub fn memory(p: &Pipeline, prepared: &Prepared, limit: Option<u64>) -> Memory {
     let payload = payload_bytes(p, prepared);
-    let spill = if payload.whole > budget(prepared, limit).payload { payload.in_parts } else { 0 };
-    Memory { keys: keys(prepared), payload: payload.whole, spill: spill + prepared.spilled }
+    let Budget { payload: room, short_of, .. } = budget(p, prepared, limit);
+    let spill = if payload.whole > room { payload.in_parts } else { 0 };
+    Memory { keys: keys(prepared), payload: payload.whole, spill: spill + prepared.spilled, short_of }
 }
 
 /// Decoded bytes of what is carried, as far as the footers tell.

@@ -24,9 +24,6 @@ use crate::pipeline::Pipeline;
 use crate::progress::Progress;
 use crate::store::{self, Staging};
 
-/// With fewer rows, what a run takes is not worth a word.
-const MANY_ROWS: usize = 1 << 20;
-
 /// What is not part of the pipeline and enters no output byte.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
@@ -63,10 +60,10 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
     let columns = Columns { pipeline: p, plane, plan, positives: positives.as_ref(), log_q };
     let cuts = Cuts::new(p, plan.batches(), source.row_bytes());
     progress.stage("reading payload", output.columns() * source.row_groups.len());
-    let budget = memory::budget(&prepared, settings.memory);
-    if let (Some(least), Some(limit)) = (budget.short_of, settings.memory.filter(|_| plan.order.len() > MANY_ROWS)) {
+    let budget = memory::budget(p, &prepared, settings.memory);
+    if let (Some(least), Some(limit)) = (budget.short_of, settings.memory) {
         progress.warn(&format!(
-            "--memory {} is short for {} rows: this run takes about {}",
+            "--memory {} is short for {} rows: this run may take about {}",
             ByteSize(limit).display().iec(),
             plan.order.len(),
             ByteSize(least).display().iec()

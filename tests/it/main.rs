@@ -26,6 +26,8 @@ mod grouped;
 mod identity;
 // The masks, cell by cell, against sets over the whole input.
 mod masks;
+// What does not fit the memory limit.
+mod memory;
 // request_packed, and layout "first" in all modes.
 mod requests;
 // Legal inputs unlike the usual, each verified against its own input.

@@ -1,0 +1,46 @@
+//! What does not fit the memory limit goes through scratch files, whatever the data's shape.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+
+use crate::determinism::files;
+use crate::support::{Project, write_parquet};
+
+#[test]
+fn keys_that_are_all_different_spill_too() {
+    let rows = 40_000i64;
+    let project = Project::new(
+        r#"
+        input.shards = ["in.parquet"]
+        columns = { identity = "user", request = "request", item = "item" }
+        compose.batch_size = 256
+        mask.rules = ["same:identity"]
+        output.path = "out"
+        "#,
+    );
+    let batch = |start: i64| {
+        let ids = start..start + rows / 4;
+        RecordBatch::try_from_iter([
+            ("user", Arc::new(ids.clone().map(|k| Some(format!("u{}", k / 2))).collect::<StringArray>()) as ArrayRef),
+            ("request", Arc::new(ids.clone().map(|k| k * 7).collect::<Int64Array>()) as ArrayRef),
+            ("item", Arc::new(ids.map(|k| k * k).collect::<Int64Array>()) as ArrayRef),
+        ])
+        .unwrap()
+    };
+    write_parquet(&project.path("in.parquet"), &[0, 1, 2, 3].map(|k| batch(k * rows / 4)));
+    let run = |memory: &str| {
+        let json = project.succeed(&["--overwrite", "--memory", memory, "--format", "json"]).stdout;
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(json["counts"]["items"], rows);
+        (json["spilled_bytes"].as_u64().unwrap(), files(&project.path("out")))
+    };
+    let (ample, expected) = run("4GiB");
+    assert_eq!(ample, 0);
+    let (spilled, found) = run("1MiB");
+    // Token and place of each request and item, and of every other identity; the payload alone takes less.
+    assert!(spilled > rows as u64 * 24 * 5 / 2, "{spilled} bytes");
+    assert!(found == expected);
+    let left = std::fs::read_dir(project.path("")).unwrap().count();
+    assert_eq!(left, 3, "scratch files were left");
+}
