@@ -13,6 +13,9 @@ pub struct LeftOut {
     pub null_identity: u64,
 }
 
+/// Labels by token, as text.
+pub type Texts = BTreeMap<u128, String>;
+
 /// The keys of some rows.
 #[derive(Default)]
 pub struct ChunkKeys {
@@ -20,7 +23,7 @@ pub struct ChunkKeys {
     /// For each key column.
     pub runs: Vec<Vec<Run>>,
     /// The text of each label that the chunk holds.
-    pub texts: Vec<(u128, String)>,
+    pub texts: Texts,
     pub time: Option<Vec<i64>>,
     pub positive: Option<Vec<bool>>,
     pub left_out: LeftOut,
@@ -30,7 +33,7 @@ pub struct ChunkKeys {
 pub struct Joined {
     pub input_row: Vec<u32>,
     pub columns: Vec<Partitions>,
-    pub texts: BTreeMap<u128, String>,
+    pub texts: Texts,
     pub time: Option<Vec<i64>>,
     pub positive: Option<Vec<bool>>,
     pub left_out: LeftOut,
@@ -45,7 +48,7 @@ impl Joined {
         Joined {
             input_row: Vec::new(),
             columns: std::iter::repeat_with(Partitions::new).take(columns).collect(),
-            texts: BTreeMap::new(),
+            texts: Texts::new(),
             time: None,
             positive: None,
             left_out: LeftOut::default(),

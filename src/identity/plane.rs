@@ -1,6 +1,5 @@
 //! Builds the key plane: chunks of key columns in, one [`KeyPlane`] out.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -10,7 +9,7 @@ use arrow::datatypes::{DataType, Int64Type};
 
 use super::canonical::{any_null, flatten};
 use super::hasher::Tokenizer;
-use super::join::{ChunkKeys, Joined, LeftOut};
+use super::join::{ChunkKeys, Joined, LeftOut, Texts};
 use super::partitions::{Overflow, Settled};
 use super::runs::{KeyColumn, Run};
 use crate::error::{Error, Place, Result};
@@ -152,7 +151,7 @@ impl PlaneBuilder {
         let keys: Vec<(&KeyColumn, &[ArrayRef])> = self.keys.iter().zip(parts).collect();
         // A file may be a single row group: its columns go to different cores.
         let mut runs = in_parallel(&keys, |_| 0, |(key, parts)| key.runs(parts, |i| i as u32, &input_row))?;
-        let mut texts = Vec::new();
+        let mut texts = Texts::new();
         if let (true, Some(key), Some(column)) = (self.label, self.keys.last(), rest.first()) {
             let (labels, of_labels) = label_runs(key, column, &input_row)?;
             runs.push(labels);
@@ -229,7 +228,7 @@ impl PlaneBuilder {
 }
 
 /// The runs of the labels that there are, and the text of each of them.
-fn label_runs(key: &KeyColumn, column: &ArrayRef, input_row: &[u32]) -> Result<(Vec<Run>, Vec<(u128, String)>)> {
+fn label_runs(key: &KeyColumn, column: &ArrayRef, input_row: &[u32]) -> Result<(Vec<Run>, Texts)> {
     let plain = flatten(column);
     let nulls = plain.logical_nulls();
     let valid: Vec<u32> =
@@ -248,12 +247,12 @@ fn label_runs(key: &KeyColumn, column: &ArrayRef, input_row: &[u32]) -> Result<(
         _ => present,
     };
     let text = if binary { None } else { Some(cast(&present, &DataType::Utf8View).map_err(fail)?) };
-    let mut texts: HashMap<u128, String> = HashMap::new();
+    let mut texts = Texts::new();
     for run in &runs {
         texts.entry(run.token).or_insert_with(|| match &text {
             Some(text) => text.as_string_view().value(valid.partition_point(|row| *row < run.row)).to_owned(),
             None => format!("binary label {:08x}", run.token >> 96),
         });
     }
-    Ok((runs, texts.into_iter().collect()))
+    Ok((runs, texts))
 }
