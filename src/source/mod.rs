@@ -9,6 +9,7 @@ mod discover;
 mod guard;
 mod predicate;
 mod preflight;
+mod row_group;
 mod stored;
 
 pub use decode::{SMALL_ARRAY, decode, decode_each};
@@ -16,3 +17,4 @@ pub use discover::{Found, discover};
 pub use guard::{silence_guarded_panics, unless_panic};
 pub use predicate::{Predicate, plain_text};
 pub use preflight::{InputColumn, RowGroup, Shard, Source};
+pub use row_group::{polars_footer, read_row_group};

@@ -1,14 +1,17 @@
 //! SQL predicates, evaluated by Polars on one row group at a time.
 
+use std::sync::OnceLock;
+
 use arrow::array::BooleanArray;
 use polars::prelude::{
-    AggExpr, Column, DataFrame, DataType, Expr, IntoLazy, ParallelStrategy, ParquetReader, PlSmallStr, PolarsError,
-    SerReader,
+    AggExpr, Column, DataFrame, DataType, Expr, IntoLazy, ParallelStrategy, PlSmallStr, PolarsError,
 };
 use polars::sql::sql_expr;
+use polars_io::parquet::metadata::FileMetadataRef;
 
 use super::guard::guarded;
 use super::preflight::{InputColumn, RowGroup, Source};
+use super::row_group::{polars_footer, read_row_group};
 use crate::error::{Error, Place, Result};
 use crate::store;
 
@@ -19,6 +22,8 @@ pub struct Predicate {
     expr: Expr,
     file_columns: Vec<String>,
     hive_columns: Vec<(usize, String)>,
+    /// Of each shard, once it was read.
+    footers: Vec<OnceLock<FileMetadataRef>>,
 }
 
 impl Predicate {
@@ -60,24 +65,26 @@ impl Predicate {
             // Polars needs a column to know how many rows there are.
             file_columns.extend(source.fields().next().map(|(_, f)| f.name().clone()));
         }
-        Ok(Predicate { at, expr, file_columns, hive_columns })
+        let footers = source.shards.iter().map(|_| OnceLock::new()).collect();
+        Ok(Predicate { at, expr, file_columns, hive_columns, footers })
     }
 
     /// For each row of a row group: true, false, or null.
     pub fn evaluate(&self, source: &Source, group: &RowGroup) -> Result<BooleanArray> {
         let shard = &source.shards[group.shard];
         let place = source.place(group);
-        let start: u64 = shard.footer.metadata().row_groups()[..group.ordinal]
-            .iter()
-            .map(|g| u64::try_from(g.num_rows()).unwrap_or(0))
-            .sum();
         guarded(&place, || {
-            let mut frame: DataFrame = ParquetReader::new(store::open(&shard.path)?)
-                .with_columns(Some(self.file_columns.clone()))
-                .with_slice(Some((start as usize, group.rows as usize)))
-                .read_parallel(ParallelStrategy::None)
-                .finish()
-                .map_err(|e| Error::damaged(place.clone(), e))?;
+            let damaged = |e: PolarsError| Error::damaged(place.clone(), e);
+            let footer = match self.footers[group.shard].get() {
+                Some(footer) => footer,
+                None => {
+                    let footer = polars_footer(store::open(&shard.path)?).map_err(damaged)?;
+                    self.footers[group.shard].get_or_init(|| footer)
+                }
+            };
+            let (file, columns) = (store::open(&shard.path)?, self.file_columns.clone());
+            let mut frame =
+                read_row_group(file, footer, group.ordinal, Some(columns), ParallelStrategy::None).map_err(damaged)?;
             for (index, name) in &self.hive_columns {
                 let value = vec![shard.hive[*index].as_deref(); group.rows as usize];
                 frame

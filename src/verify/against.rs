@@ -7,10 +7,10 @@ use polars::prelude::{DataFrame, IntoLazy, ParquetReader, SerReader};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::dataset::Dataset;
-use super::digest::digests;
+use super::digest::{digests, row_digests};
 use super::files;
 use super::finding::{Finding, Findings};
-use super::rows::{BatchRows, ints};
+use super::rows::{BatchKey, BatchRows, ints};
 use crate::error::{Error, Place, Result};
 use crate::pipeline::{Field, Keep, Layout, Nulls, Pipeline};
 use crate::schema;
@@ -34,6 +34,8 @@ pub struct Witness {
     examples: Vec<Example>,
     by_payload: HashMap<u128, Vec<u32>>,
     payload: Vec<String>,
+    /// Of each batch: its rows' payload.
+    digests: HashMap<BatchKey, Vec<u128>>,
     /// `bw_user` ↔ identity, `bw_item` ↔ item.
     users: OneToOne,
     items: OneToOne,
@@ -73,6 +75,7 @@ impl Witness {
             examples: Vec::new(),
             by_payload: HashMap::new(),
             payload: Vec::new(),
+            digests: HashMap::new(),
             users: OneToOne::default(),
             items: OneToOne::default(),
             known: HashMap::new(),
@@ -144,7 +147,7 @@ impl Witness {
         };
         let names = frame.get_column_names();
         self.payload = names.iter().map(|n| n.to_string()).filter(|n| !hidden(p, n) && !first_only(p, n)).collect();
-        let payload = payload_digests(frame, &self.payload);
+        let payload = row_digests(frame, &self.payload);
         let identity: Vec<Vec<Option<u128>>> = p.identity.iter().map(|c| column(c)).collect::<Result<_>>()?;
         let item = p.item.as_ref().map(|c| column(c)).transpose()?;
         let time: Vec<i64> = match &p.time {
@@ -212,6 +215,11 @@ impl Witness {
         Ok(())
     }
 
+    /// The payload columns that the dataset carries on every row.
+    pub fn payload(&self) -> &[String] {
+        &self.payload
+    }
+
     /// Known positives by `bw_user`, as `bw_item`; complete once every batch was seen, exact for those seen so far.
     pub fn known(&self) -> &HashMap<i64, HashSet<i64>> {
         &self.known
@@ -222,13 +230,14 @@ impl Witness {
     pub fn learn(&mut self, batch: &BatchRows) {
         let get = |name: &str| batch.frame.column(name).map(ints).unwrap_or_default();
         let (users, copies) = (get(schema::USER), get(schema::COPY));
-        for (slot, payload) in payload_digests(&batch.frame, &self.payload).into_iter().enumerate() {
+        let payload = row_digests(&batch.frame, &self.payload);
+        for (slot, payload) in payload.iter().enumerate() {
             if copies.get(slot) != Some(&0) {
                 continue;
             }
             let (sum, rows) = self.sums.entry(users[slot]).or_default();
-            (*sum, *rows) = (sum.wrapping_add(payload), *rows + 1);
-            let owners = self.by_payload.get(&payload).map(Vec::as_slice).unwrap_or_default();
+            (*sum, *rows) = (sum.wrapping_add(*payload), *rows + 1);
+            let owners = self.by_payload.get(payload).map(Vec::as_slice).unwrap_or_default();
             let mut owners = owners.iter().map(|o| self.examples[*o as usize].identity);
             if let Some(first) = owners.next()
                 && owners.all(|other| other == first)
@@ -236,6 +245,7 @@ impl Witness {
                 self.alone.entry(users[slot]).or_insert(first);
             }
         }
+        self.digests.insert(batch.key(), payload);
     }
 
     /// After [`Witness::learn`] of every batch: settles which token stands for which identity. Identities whose examples have
@@ -293,8 +303,10 @@ impl Witness {
         let (users, items, copies) = (get(schema::USER), get(schema::ITEM), get(schema::COPY));
         let anchors =
             batch.frame.column(schema::ANCHOR).ok().and_then(|c| c.as_materialized_series().bool().ok().cloned());
-        for (slot, payload) in payload_digests(&batch.frame, &self.payload).into_iter().enumerate() {
-            let candidates = self.by_payload.get(&payload).map(Vec::as_slice).unwrap_or_default();
+        // What could not be read while learning has no digests, and findings of its own.
+        let payload = self.digests.get(&batch.key()).cloned().unwrap_or_default();
+        for (slot, payload) in payload.iter().enumerate().take(users.len()) {
+            let candidates = self.by_payload.get(payload).map(Vec::as_slice).unwrap_or_default();
             let copy = copies.get(slot).is_some_and(|c| *c > 0);
             let own = |e: &Example| self.users.token.get(&e.identity).is_none_or(|t| *t == users[slot]);
             let open = |e: &Example| e.seen == copy;
@@ -367,17 +379,4 @@ fn hidden(p: &Pipeline, name: &str) -> bool {
 /// Whether a column stands only on the first row of each request.
 fn first_only(p: &Pipeline, name: &str) -> bool {
     p.request_columns.iter().any(|c| c == name) && p.layout == Layout::First
-}
-
-/// A digest of each row's values in the given columns.
-fn payload_digests(frame: &DataFrame, columns: &[String]) -> Vec<u128> {
-    let mut rows: Vec<Vec<u8>> = vec![Vec::new(); frame.height()];
-    for name in columns {
-        let Ok(column) = frame.column(name) else { continue };
-        for (row, digest) in rows.iter_mut().zip(digests(column.as_materialized_series())) {
-            row.push(u8::from(digest.is_some()));
-            row.extend(digest.unwrap_or(0).to_le_bytes());
-        }
-    }
-    rows.iter().map(|row| xxh3_128(row)).collect()
 }

@@ -1,6 +1,7 @@
 //! Values of any type as 128-bit digests, through Polars.
 
-use polars::prelude::{AnyValue, Series};
+use polars::prelude::{AnyValue, DataFrame, DataType, Series};
+use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_128;
 
 /// The digest of each value; `None` for null.
@@ -17,6 +18,51 @@ pub fn digests(series: &Series) -> Vec<Option<u128>> {
             })
         })
         .collect()
+}
+
+/// A digest of each row's values in the given columns, as far as the frame has them.
+pub fn row_digests(frame: &DataFrame, columns: &[String]) -> Vec<u128> {
+    let there: Vec<_> = columns.iter().filter_map(|name| frame.column(name).ok()).collect();
+    let of_columns: Vec<_> = there.into_par_iter().map(|column| digests(column.as_materialized_series())).collect();
+    let mut rows = vec![0u128; frame.height()];
+    for values in of_columns {
+        for (row, value) in rows.iter_mut().zip(values) {
+            let mut bytes = [0; 33];
+            bytes[..16].copy_from_slice(&row.to_le_bytes());
+            bytes[16] = u8::from(value.is_some());
+            bytes[17..].copy_from_slice(&value.unwrap_or(0).to_le_bytes());
+            *row = xxh3_128(&bytes);
+        }
+    }
+    rows
+}
+
+/// Appends a list's elements at once, if they are numbers without nulls.
+fn write_numbers(series: &Series, out: &mut Vec<u8>) -> bool {
+    macro_rules! append {
+        ($numbers:expr) => {{
+            let Some(values) = $numbers.ok().and_then(|numbers| numbers.cont_slice().ok()) else { return false };
+            out.push(11);
+            values.iter().for_each(|v| out.extend(v.to_le_bytes()));
+        }};
+    }
+    if series.has_nulls() {
+        return false;
+    }
+    match series.dtype() {
+        DataType::Int8 => append!(series.i8()),
+        DataType::Int16 => append!(series.i16()),
+        DataType::Int32 => append!(series.i32()),
+        DataType::Int64 => append!(series.i64()),
+        DataType::UInt8 => append!(series.u8()),
+        DataType::UInt16 => append!(series.u16()),
+        DataType::UInt32 => append!(series.u32()),
+        DataType::UInt64 => append!(series.u64()),
+        DataType::Float32 => append!(series.f32()),
+        DataType::Float64 => append!(series.f64()),
+        _ => return false,
+    }
+    true
 }
 
 /// A value's bytes, tagged and delimited.
@@ -37,7 +83,10 @@ fn write(value: &AnyValue<'_>, out: &mut Vec<u8>) {
         AnyValue::Float64(x) => put(5, &x.to_bits().to_le_bytes()),
         AnyValue::List(series) | AnyValue::Array(series, _) => {
             put(6, &(series.len() as u64).to_le_bytes());
-            series.iter().for_each(|v| write(&v, out));
+            // Most lists are long and of numbers: value by value, they took most of the time.
+            if !write_numbers(series, out) {
+                series.iter().for_each(|v| write(&v, out));
+            }
         }
         AnyValue::Struct(..) | AnyValue::StructOwned(..) => {
             put(10, &[]);

@@ -54,10 +54,13 @@ pub fn verify(root: &Path, against: Option<&Pipeline>, sample: Option<f64>) -> R
     let mut witness = against.map(|p| against::Witness::new(p, &dataset, &mut findings)).transpose()?;
     if let Some(witness) = &mut witness {
         // Who is who, then which item is which, are known once every row was seen: masks are compared in a third reading.
-        let all = rows::Wanted::all();
-        rows::each_batch(&dataset, &readable, &all, &mut Findings::default(), |batch, _| witness.learn(&batch));
+        let payload = rows::Wanted::without_masks(witness.payload());
+        rows::each_batch(&dataset, &readable, &payload, &mut Findings::default(), |batch, _| witness.learn(&batch));
         witness.settle();
-        rows::each_batch(&dataset, &readable, &all, &mut Findings::default(), |batch, _| witness.learn_items(&batch));
+        let tokens = rows::Wanted::without_masks(&[]);
+        rows::each_batch(&dataset, &readable, &tokens, &mut Findings::default(), |batch, _| {
+            witness.learn_items(&batch)
+        });
         witness.settle_items();
     }
     let wanted = if witness.is_some() { rows::Wanted::all() } else { rows::Wanted::keys(&dataset, sample) };

@@ -1,14 +1,18 @@
 //! Batches as a trainer reads them: row group by row group, cut where `bw_batch` changes, ranks' slices joined.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::mpsc::{SyncSender, sync_channel};
 
-use polars::prelude::{Column, DataFrame, ParallelStrategy, ParquetReader, SerReader};
+use polars::prelude::{Column, DataFrame, ParallelStrategy};
+use polars_io::parquet::metadata::FileMetadataRef;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::dataset::Dataset;
 use super::files::Readable;
 use super::finding::{Finding, Findings};
 use crate::schema;
+use crate::source::{polars_footer, read_row_group, unless_panic};
 use crate::store;
 
 /// All rows of one batch.
@@ -20,7 +24,15 @@ pub struct BatchRows {
     pub places: Vec<(usize, String, usize)>,
 }
 
+/// Tells a batch from others even where batches are numbered wrongly: number, shard and row group of its first slice.
+pub type BatchKey = (i64, String, usize);
+
 impl BatchRows {
+    pub fn key(&self) -> BatchKey {
+        let (file, row_group) = self.places.first().map(|(_, file, group)| (file.clone(), *group)).unwrap_or_default();
+        (self.number, file, row_group)
+    }
+
     /// A finding about a slot of this batch.
     pub fn finding(&self, slot: Option<usize>, column: &str, problem: impl Into<String>) -> Finding {
         let at = slot.unwrap_or(0);
@@ -39,15 +51,22 @@ impl BatchRows {
 
 /// What of a dataset is read.
 pub struct Wanted {
-    /// `None`: all columns.
-    columns: Option<Vec<String>>,
+    /// Of the payload; `None`: all.
+    payload: Option<Vec<String>>,
+    /// Masks, beside the other generated columns.
+    masks: bool,
     sample: Option<f64>,
 }
 
 impl Wanted {
     /// All rows, with all columns.
     pub fn all() -> Self {
-        Wanted { columns: None, sample: None }
+        Wanted { payload: None, masks: true, sample: None }
+    }
+
+    /// All rows, with these payload columns and all generated ones but the masks.
+    pub fn without_masks(payload: &[String]) -> Self {
+        Wanted { payload: Some(payload.to_vec()), masks: false, sample: None }
     }
 
     /// The batches in the sample, with the columns that generated ones are recomputed from: all of them where copies have to
@@ -61,15 +80,19 @@ impl Wanted {
         if dataset.setting("requests.layout") == "first" {
             columns.extend(dataset.list("requests.columns"));
         }
-        Wanted { columns: (dataset.count("copies") == 0).then_some(columns), sample }
+        Wanted { payload: (dataset.count("copies") == 0).then_some(columns), masks: true, sample }
     }
 
     fn of(&self, path: &std::path::Path) -> Option<Vec<String>> {
         let readable = super::files::readable_columns(path);
-        let Some(columns) = self.columns.as_ref() else { return readable };
+        let Some(payload) = self.payload.as_ref() else { return readable };
         let schema = super::files::schema_of(path)?;
         let names = schema.fields().iter().map(|f| f.name().clone());
-        let wanted = names.filter(|n| n.starts_with(schema::RESERVED) || columns.contains(n));
+        let is_mask = |n: &str| [schema::SAME_USER, schema::NEGATIVES, schema::EXCLUDED].contains(&n);
+        let wanted = names.filter(|n| match n.starts_with(schema::RESERVED) {
+            true => self.masks || !is_mask(n),
+            false => payload.contains(n),
+        });
         Some(wanted.filter(|n| readable.as_ref().is_none_or(|r| r.contains(n))).collect())
     }
 }
@@ -93,23 +116,21 @@ pub fn each_batch(
     }
     let last = dataset.count("batches") as i64 - 1;
     let mut expected = 0i64;
-    for shards in parts.values() {
-        let groups = shards.iter().map(|s| s.row_groups.len()).max().unwrap_or(0);
-        for group in 0..groups {
-            if !touched(dataset, shards, group, wanted.sample) {
-                continue;
-            }
+    // A row group is read while the batches of the one before are checked.
+    let (send, row_groups) = sync_channel(0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| read_all(dataset, parts, wanted, send));
+        for (group, read) in row_groups {
             let mut slices: BTreeMap<i64, Vec<(usize, DataFrame)>> = BTreeMap::new();
-            for shard in shards.iter().filter(|s| s.row_groups.len() > group) {
-                let recorded = &dataset.recorded.shards[shard.shard];
-                let start: usize = shard.row_groups[..group].iter().sum();
-                match read(dataset, &recorded.path, start, shard.row_groups[group], wanted) {
+            for (shard, outcome) in read {
+                match outcome {
                     Ok(frame) => cut(&frame).into_iter().for_each(|(number, rows)| {
-                        slices.entry(number).or_default().push((shard.shard, rows));
+                        slices.entry(number).or_default().push((shard, rows));
                     }),
-                    Err(problem) => {
-                        findings.add(Finding { row_group: Some(group), ..Finding::of(&recorded.path, problem) })
-                    }
+                    Err(problem) => findings.add(Finding {
+                        row_group: Some(group),
+                        ..Finding::of(&dataset.recorded.shards[shard].path, problem)
+                    }),
                 }
             }
             for (number, slices) in slices {
@@ -150,6 +171,27 @@ pub fn each_batch(
                 }
             }
         }
+    });
+}
+
+/// The ordinal of a row group in its shard, and it of each rank: the shard, and its rows or why they can't be read.
+type ReadGroup = (usize, Vec<(usize, Result<DataFrame, String>)>);
+
+/// Reads row groups in order, those of all ranks together, until nobody takes them.
+fn read_all(dataset: &Dataset, parts: BTreeMap<usize, Vec<&Readable>>, wanted: &Wanted, send: SyncSender<ReadGroup>) {
+    for shards in parts.values() {
+        let groups = shards.iter().map(|s| s.row_groups.len()).max().unwrap_or(0);
+        let mut footers: Vec<Option<FileMetadataRef>> = vec![None; shards.len()];
+        for group in (0..groups).filter(|group| touched(dataset, shards, *group, wanted.sample)) {
+            let of_ranks = shards.iter().zip(&mut footers).filter(|(s, _)| s.row_groups.len() > group);
+            let of_ranks = of_ranks.map(|(shard, footer)| {
+                let path = dataset.root.join(&dataset.recorded.shards[shard.shard].path);
+                (shard.shard, read(&path, footer, group, shard.row_groups[group], wanted))
+            });
+            if send.send((group, of_ranks.collect())).is_err() {
+                return;
+            }
+        }
     }
 }
 
@@ -163,18 +205,25 @@ fn touched(dataset: &Dataset, shards: &[&Readable], group: usize, sample: Option
     })
 }
 
-fn read(dataset: &Dataset, path: &str, start: usize, rows: usize, wanted: &Wanted) -> Result<DataFrame, String> {
-    let columns = wanted.of(&dataset.root.join(path));
-    let file = store::open(&dataset.root.join(path)).map_err(|e| e.to_string())?;
+/// Reads a row group of `rows` rows; `footer` is read where it is not there.
+fn read(
+    path: &Path,
+    footer: &mut Option<FileMetadataRef>,
+    row_group: usize,
+    rows: usize,
+    wanted: &Wanted,
+) -> Result<DataFrame, String> {
+    let columns = wanted.of(path);
+    let open = || store::open(path).map_err(|e| e.to_string());
+    let (first, second) = (open()?, open()?);
     let read = || {
-        ParquetReader::new(file)
-            .with_slice(Some((start, rows)))
-            .with_columns(columns)
-            .read_parallel(ParallelStrategy::Columns)
-            .set_rechunk(true)
-            .finish()
+        let footer = match footer {
+            Some(footer) => footer,
+            none => none.insert(polars_footer(first)?),
+        };
+        read_row_group(second, footer, row_group, columns, ParallelStrategy::Columns)
     };
-    match crate::source::unless_panic(read) {
+    match unless_panic(read) {
         Some(Ok(frame)) if frame.height() == rows => Ok(frame),
         Some(Ok(frame)) => Err(format!("{} rows can be read of {rows}", frame.height())),
         Some(Err(e)) => Err(format!("it can't be read ({e})").replace('\n', " ")),

@@ -1,0 +1,39 @@
+//! One row group of a file, through Polars.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use polars::prelude::{DataFrame, ParallelStrategy, ParquetReader, PolarsResult, SerReader, polars_err};
+use polars_io::parquet::metadata::{FileMetadata, FileMetadataRef};
+
+/// Reads a footer.
+pub fn polars_footer(file: File) -> PolarsResult<FileMetadataRef> {
+    ParquetReader::new(file).get_metadata().cloned()
+}
+
+/// Reads columns (`None`: all) of a row group. To the reader it is the file's only one: of a slice of rows, Polars
+/// decompresses all row groups before it too.
+pub fn read_row_group(
+    file: File,
+    footer: &FileMetadata,
+    row_group: usize,
+    columns: Option<Vec<String>>,
+    parallel: ParallelStrategy,
+) -> PolarsResult<DataFrame> {
+    let group = footer.row_groups.get(row_group).cloned();
+    let group = group.ok_or_else(|| polars_err!(ComputeError: "there is no row group {row_group}"))?;
+    let alone = FileMetadata {
+        version: footer.version,
+        num_rows: group.num_rows(),
+        max_row_group_height: group.num_rows(),
+        created_by: footer.created_by.clone(),
+        row_groups: vec![group],
+        key_value_metadata: footer.key_value_metadata.clone(),
+        schema_descr: footer.schema_descr.clone(),
+        column_orders: footer.column_orders.clone(),
+        footer_buf: footer.footer_buf.clone(),
+    };
+    let mut reader = ParquetReader::new(file).with_columns(columns).read_parallel(parallel).set_rechunk(true);
+    reader.set_metadata(Arc::new(alone));
+    reader.finish()
+}
