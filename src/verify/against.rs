@@ -2,8 +2,9 @@
 //! once with its payload, that identities are told apart one to one, and which positives are known.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::num::NonZeroU32;
 
-use polars::prelude::{DataFrame, IntoLazy, ParquetReader, SerReader};
+use polars::prelude::{Column, DataFrame, IntoLazy, ParallelStrategy};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::dataset::Dataset;
@@ -14,7 +15,7 @@ use super::rows::{BatchKey, BatchRows, ints};
 use crate::error::{Error, Place, Result};
 use crate::pipeline::{Field, Keep, Layout, Nulls, Pipeline};
 use crate::schema;
-use crate::source::{discover, unless_panic};
+use crate::source::{discover, polars_footer, read_row_group, unless_panic};
 use crate::store;
 
 /// One row of the input that passed `where` and the null policy.
@@ -27,12 +28,15 @@ struct Example {
     payload: u128,
     survives: bool,
     seen: bool,
+    /// The next survivor with the same payload.
+    next: Option<NonZeroU32>,
 }
 
 /// The input, row by row, as digests.
 pub struct Witness {
     examples: Vec<Example>,
-    by_payload: HashMap<u128, Vec<u32>>,
+    /// The first survivor with a payload.
+    by_payload: HashMap<u128, u32>,
     payload: Vec<String>,
     /// Of each batch: its rows' payload.
     digests: HashMap<BatchKey, Vec<u128>>,
@@ -85,7 +89,7 @@ impl Witness {
             sums: HashMap::new(),
             alone: HashMap::new(),
         };
-        let mut keys: BTreeMap<Vec<u128>, u32> = BTreeMap::new();
+        let mut keys: HashMap<u128, u32> = HashMap::new();
         let mut times: Vec<i64> = Vec::new();
         let inputs = discover(&p.shards)?;
         if let Some((found, schema)) = inputs.first().and_then(|f| Some((f, files::schema_of(&f.path)?))) {
@@ -98,24 +102,25 @@ impl Witness {
             files::check_payload(dataset, &schema, |n| hidden(p, n), |n| first_only(p, n), &folders, findings);
         }
         for found in inputs {
-            let file = store::open(&found.path)?;
+            let damaged = || Error::damaged(Place::file(&found.path), "Polars can't read it");
             let columns = files::readable_columns(&found.path);
-            let frame = unless_panic(|| ParquetReader::new(file).with_columns(columns).finish());
-            let mut frame = frame
-                .and_then(|f| f.ok())
-                .ok_or_else(|| Error::damaged(Place::file(&found.path), "Polars can't read it"))?;
-            if p.hive {
-                for (key, value) in &found.hive {
-                    let column =
-                        polars::prelude::Column::new(key.as_str().into(), vec![value.as_str(); frame.height()]);
+            let file = store::open(&found.path)?;
+            let footer = unless_panic(|| polars_footer(file)).and_then(|f| f.ok()).ok_or_else(damaged)?;
+            for row_group in 0..footer.row_groups.len() {
+                let (file, columns) = (store::open(&found.path)?, columns.clone());
+                let read = || read_row_group(file, &footer, row_group, columns, ParallelStrategy::Columns);
+                let mut frame = unless_panic(read).and_then(|f| f.ok()).ok_or_else(damaged)?;
+                for (key, value) in found.hive.iter().filter(|_| p.hive) {
+                    let column = Column::new(key.as_str().into(), vec![value.as_str(); frame.height()]);
                     frame.with_column(column).map_err(|e| Error::damaged(Place::file(&found.path), e))?;
                 }
+                crate::source::plain_text(&mut frame);
+                witness.add(p, &frame, &mut keys, &mut times)?;
             }
-            crate::source::plain_text(&mut frame);
-            witness.add(p, &frame, &mut keys, &mut times)?;
         }
-        for (ordinal, example) in witness.examples.iter().enumerate().filter(|(_, e)| e.survives) {
-            witness.by_payload.entry(example.payload).or_default().push(ordinal as u32);
+        for (ordinal, example) in witness.examples.iter_mut().enumerate().rev().filter(|(_, e)| e.survives) {
+            // The next one comes later, so it is not ordinal 0.
+            example.next = witness.by_payload.insert(example.payload, ordinal as u32).and_then(NonZeroU32::new);
         }
         Ok(witness)
     }
@@ -124,7 +129,7 @@ impl Witness {
         &mut self,
         p: &Pipeline,
         frame: &DataFrame,
-        keys: &mut BTreeMap<Vec<u128>, u32>,
+        keys: &mut HashMap<u128, u32>,
         times: &mut Vec<i64>,
     ) -> Result<()> {
         let column = |name: &str| -> Result<Vec<Option<u128>>> {
@@ -187,9 +192,12 @@ impl Witness {
                 }
             };
             let mut survives = true;
-            let values: Option<Vec<u128>> = key.iter().map(|c| c[row]).collect();
-            if let Some(values) = values.filter(|v| !v.is_empty()) {
-                let other = *keys.entry(values.clone()).or_insert(ordinal);
+            let values: Option<Vec<u8>> = key.iter().map(|c| c[row]).try_fold(Vec::new(), |mut bytes, value| {
+                bytes.extend(value?.to_le_bytes());
+                Some(bytes)
+            });
+            if let Some(values) = values.filter(|v| !v.is_empty()).map(|bytes| xxh3_128(&bytes)) {
+                let other = *keys.entry(values).or_insert(ordinal);
                 if other != ordinal {
                     self.duplicates += 1;
                     let earlier = times[other as usize] <= time[row];
@@ -210,6 +218,7 @@ impl Witness {
                 payload: payload[row],
                 survives,
                 seen: false,
+                next: None,
             });
         }
         Ok(())
@@ -218,6 +227,18 @@ impl Witness {
     /// The payload columns that the dataset carries on every row.
     pub fn payload(&self) -> &[String] {
         &self.payload
+    }
+
+    /// The identity that all survivors with a payload have.
+    fn only_owner(&self, payload: u128) -> Option<u128> {
+        let mut owners = self.candidates(payload).map(|o| self.examples[o as usize].identity);
+        owners.next().filter(|first| owners.all(|other| other == *first))
+    }
+
+    /// The survivors with a payload, in input order.
+    fn candidates(&self, payload: u128) -> impl Iterator<Item = u32> + '_ {
+        let next = |ordinal: &u32| self.examples[*ordinal as usize].next.map(NonZeroU32::get);
+        std::iter::successors(self.by_payload.get(&payload).copied(), next)
     }
 
     /// Known positives by `bw_user`, as `bw_item`; complete once every batch was seen, exact for those seen so far.
@@ -237,12 +258,8 @@ impl Witness {
             }
             let (sum, rows) = self.sums.entry(users[slot]).or_default();
             (*sum, *rows) = (sum.wrapping_add(*payload), *rows + 1);
-            let owners = self.by_payload.get(payload).map(Vec::as_slice).unwrap_or_default();
-            let mut owners = owners.iter().map(|o| self.examples[*o as usize].identity);
-            if let Some(first) = owners.next()
-                && owners.all(|other| other == first)
-            {
-                self.alone.entry(users[slot]).or_insert(first);
+            if let Some(identity) = self.only_owner(*payload) {
+                self.alone.entry(users[slot]).or_insert(identity);
             }
         }
         self.digests.insert(batch.key(), payload);
@@ -306,20 +323,18 @@ impl Witness {
         // What could not be read while learning has no digests, and findings of its own.
         let payload = self.digests.get(&batch.key()).cloned().unwrap_or_default();
         for (slot, payload) in payload.iter().enumerate().take(users.len()) {
-            let candidates = self.by_payload.get(payload).map(Vec::as_slice).unwrap_or_default();
             let copy = copies.get(slot).is_some_and(|c| *c > 0);
             let own = |e: &Example| self.users.token.get(&e.identity).is_none_or(|t| *t == users[slot]);
             let open = |e: &Example| e.seen == copy;
-            let find = |fits: &dyn Fn(&Example) -> bool| {
-                candidates.iter().copied().find(|o| fits(&self.examples[*o as usize]))
-            };
+            let find =
+                |fits: &dyn Fn(&Example) -> bool| self.candidates(*payload).find(|o| fits(&self.examples[*o as usize]));
             let same_item = |e: &Example| match (e.item.and_then(|i| self.items.token.get(&i)), items.get(slot)) {
                 (Some(known), Some(token)) => known == token,
                 _ => true,
             };
             let found = find(&|e| open(e) && own(e) && same_item(e)).or_else(|| find(&|e| open(e) && own(e)));
             let Some(ordinal) = found else {
-                let (column, problem) = if candidates.is_empty() {
+                let (column, problem) = if self.candidates(*payload).next().is_none() {
                     ("", "no example of the input has this payload")
                 } else if find(&open).is_some() {
                     (schema::USER, "the example belongs to another identity")
