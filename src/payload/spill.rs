@@ -31,6 +31,9 @@ struct Piece {
     bytes: usize,
 }
 
+/// Encoded bytes that are held while a part is loaded, or one piece's if it has more.
+const ENCODED: usize = 16 << 20;
+
 struct Part {
     file: Box<dyn Scratch>,
     end: u64,
@@ -91,7 +94,15 @@ impl Spill {
         pieces.sort_unstable();
         let mut columns: Vec<Vec<ArrayRef>> = vec![Vec::new(); self.columns];
         // A few pieces at a time: their encoded bytes are not all held at once.
-        for some in pieces.chunks(64) {
+        let mut rest = pieces.as_slice();
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let number = rest.iter().take_while(|piece| {
+                bytes += piece.bytes;
+                bytes <= ENCODED
+            });
+            let (some, others) = rest.split_at(number.count().max(1));
+            rest = others;
             let mut encoded = Vec::with_capacity(some.len());
             for piece in some {
                 let mut bytes = vec![0; piece.bytes];

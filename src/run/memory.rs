@@ -11,7 +11,7 @@ use crate::payload::KEEP_WHOLE;
 use crate::pipeline::{Mode, Pipeline};
 
 /// What encoders and decoders hold beside keys and payload, for each row group in flight, and beside its own bytes.
-const IN_FLIGHT: u64 = 96 << 20;
+const IN_FLIGHT: u64 = 64 << 20;
 
 /// A run that takes less than this need not say that its limit is short.
 const WORTH_A_WORD: u64 = 256 << 20;
@@ -47,8 +47,8 @@ pub fn budget(p: &Pipeline, prepared: &Prepared, limit: Option<u64>) -> Budget {
     let all = limit.unwrap_or_else(half_of_free);
     let keys = keys(prepared);
     let payload = payload_bytes(p, prepared);
-    // A row group is encoded while another waits to be written.
-    let in_flight = IN_FLIGHT + Cuts::row_group_bytes(p, prepared.source.row_bytes()).min(payload.in_parts);
+    // One is encoded while another is written.
+    let in_flight = IN_FLIGHT + 2 * Cuts::row_group_bytes(p, prepared.source.row_bytes()).min(payload.in_parts);
     let beside_keys = all.saturating_sub(keys);
     let row_groups = (beside_keys / 2 / in_flight).clamp(1, rayon::current_num_threads() as u64);
     let least = keys + 2 * in_flight;

@@ -5,6 +5,7 @@ mod items;
 mod memory;
 mod output;
 mod prepare;
+mod room;
 mod rows;
 mod sources;
 

@@ -23,6 +23,7 @@ use crate::stats::BatchStats;
 use crate::store;
 
 use super::memory::PayloadBytes;
+use super::room::Room;
 use super::rows::{PartRows, Rows, Wanted};
 use super::sources::{Carriers, Origin, RowSources, carried_fields};
 
@@ -142,7 +143,7 @@ impl<'a> Output<'a> {
         progress: &Progress,
     ) -> Result<Rows> {
         let (plane, plan) = (columns.plane, columns.plan);
-        let decoder = SourceDecoder::new(self, source, plane, progress);
+        let decoder = SourceDecoder::new(self, source, plane, Room::new(budget), progress);
         let wanted = |rows: &Arc<Vec<u32>>, carriers: &Arc<Vec<u32>>| -> Vec<Arc<Vec<u32>>> {
             self.carried.iter().map(|c| Arc::clone(if c.origin == Origin::Row { rows } else { carriers })).collect()
         };
@@ -239,17 +240,31 @@ struct SourceDecoder<'a> {
     source: &'a Source,
     spans: Vec<RowGroupSpan>,
     constancy: Vec<Option<Constancy<'a>>>,
+    /// For dictionaries so large that not every core may hold one.
+    room: Room,
     progress: &'a Progress,
 }
 
+/// Smaller dictionaries are part of what is set aside for each core.
+const LARGE_DICTIONARY: u64 = 8 << 20;
+
+/// A dictionary page as it is stored, decompressed, and decoded.
+const COPIES: u64 = 3;
+
 impl<'a> SourceDecoder<'a> {
-    fn new(output: &'a Output<'a>, source: &'a Source, plane: &'a KeyPlane, progress: &'a Progress) -> Self {
+    fn new(
+        output: &'a Output<'a>,
+        source: &'a Source,
+        plane: &'a KeyPlane,
+        room: Room,
+        progress: &'a Progress,
+    ) -> Self {
         let constancy = output.carried.iter().map(|c| match (&plane.request, c.origin != Origin::Row) {
             (Some(r), true) => Some(Constancy::new(c.field.name().clone(), &plane.input_row, &r.rows, r.len())),
             _ => None,
         });
         let spans = source.row_groups.iter().map(|g| RowGroupSpan { first_row: g.first_row, rows: g.rows });
-        SourceDecoder { spans: spans.collect(), constancy: constancy.collect(), output, source, progress }
+        SourceDecoder { spans: spans.collect(), constancy: constancy.collect(), output, source, room, progress }
     }
 }
 
@@ -264,6 +279,8 @@ impl Decoder for SourceDecoder<'_> {
 
     fn decode(&self, column: usize, row_group: usize, size: ArraySize, each: &mut Sink<'_>) -> Result<()> {
         let group = &self.source.row_groups[row_group];
+        let dictionary = self.source.dictionary_bytes_in(group, self.output.carried[column].column);
+        let _taken = self.room.take(if dictionary < LARGE_DICTIONARY { 0 } else { COPIES * dictionary });
         let bytes = match size {
             ArraySize::Small => source::SMALL_ARRAY,
             ArraySize::Large => LARGE_ARRAY,

@@ -28,6 +28,13 @@ impl Source {
         self.leaves(index).into_iter().filter_map(|leaf| chunks.get(leaf)).map(decoded).sum()
     }
 
+    /// What a column's dictionaries take in one row group, about: a reader holds each whole.
+    pub fn dictionary_bytes_in(&self, group: &RowGroup, column: InputColumn) -> u64 {
+        let InputColumn::File(index) = column else { return 0 };
+        let chunks = self.shards[group.shard].footer.metadata().row_group(group.ordinal).columns();
+        self.leaves(index).into_iter().filter_map(|leaf| chunks.get(leaf)).map(dictionary_bytes).sum()
+    }
+
     /// Whether there are 64-bit dates, and all of them are stored as days.
     pub fn dates_as_days(&self) -> bool {
         let Some(shard) = self.shards.first() else { return false };
@@ -73,6 +80,14 @@ pub(super) fn root_bytes(shard: &Shard, group: &RowGroupMetaData, root: usize) -
 
 fn uncompressed(chunk: &ColumnChunkMetaData) -> u64 {
     u64::try_from(chunk.uncompressed_size()).unwrap_or(0)
+}
+
+/// The dictionary page's share of a chunk, by the place where data pages begin.
+fn dictionary_bytes(chunk: &ColumnChunkMetaData) -> u64 {
+    let Some(start) = chunk.dictionary_page_offset() else { return 0 };
+    let stored = u64::try_from(chunk.data_page_offset().saturating_sub(start)).unwrap_or(0);
+    let of = u64::try_from(chunk.compressed_size()).unwrap_or(0).max(1);
+    (stored.min(of) as f64 / of as f64 * uncompressed(chunk) as f64) as u64
 }
 
 fn values(chunk: &ColumnChunkMetaData) -> u64 {
