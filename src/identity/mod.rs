@@ -1,6 +1,7 @@
 //! Stage 3, identity: values in, 128-bit tokens and dense codes out. Raw values go no further than here.
 //!
-//! Takes Arrow arrays of key columns; gives, per column, a code for each row and the token of each code.
+//! Takes Arrow arrays of key columns; gives, per column, a code for each row and the token of each code. Tokens are parted by
+//! their top bits until all rows are in, through a scratch file if need be, so memory does not depend on how many values differ.
 //! Promises: equal values have equal tokens whatever their integer width, string layout or dictionary; the codes
 //! depend on the set of values alone, not on threads or on the order in which chunks arrive. The encoding is documented byte
 //! by byte, with test vectors, in [`canonical`].

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 
+use batchwright::dataset::Cuts;
+
 use crate::determinism::files;
-use crate::support::{Project, write_parquet};
+use crate::support::{Project, Shape, pipeline, write_parquet};
 
 #[test]
 fn keys_that_are_all_different_spill_too() {
@@ -43,4 +45,14 @@ fn keys_that_are_all_different_spill_too() {
     assert!(found == expected);
     let left = std::fs::read_dir(project.path("")).unwrap().count();
     assert_eq!(left, 3, "scratch files were left");
+}
+
+#[test]
+fn row_groups_of_large_rows_end_early() {
+    let p = pipeline(&Shape { rows: Vec::new(), batch_size: 64, seed: 0 }, &[]);
+    let batches_in = |row_bytes| Cuts::new(&p, 3_000, row_bytes).shards[0].row_groups[0].len();
+    assert_eq!(batches_in(500), 65_536 / 64);
+    assert_eq!(batches_in(100_000), (128 << 20) / 100_000 / 64);
+    // One batch at least.
+    assert_eq!(batches_in(50_000_000), 1);
 }
