@@ -13,11 +13,17 @@ use crate::pipeline::{Field, Keep};
 
 const BUCKET_BITS: u32 = 8;
 
-/// Rows that are held by bucket at a time, 8 bytes each; with more rows, the buckets are filled in several rounds.
+/// Rows that are held by bucket at a time, about, 8 bytes each; with more rows, the buckets are filled in several rounds.
 const ROWS_AT_A_TIME: u32 = 4 << 20;
 
 /// Ordinals of the rows that survive, ascending.
 pub fn survivors(plane: &KeyPlane, key: &[Field], keep: Keep) -> Vec<u32> {
+    let rounds = (plane.len() as u32).div_ceil(ROWS_AT_A_TIME).next_power_of_two().min(1 << BUCKET_BITS);
+    survivors_in_rounds(plane, key, keep, rounds)
+}
+
+/// The same in so many rounds, a power of two up to the number of buckets.
+fn survivors_in_rounds(plane: &KeyPlane, key: &[Field], keep: Keep, rounds: u32) -> Vec<u32> {
     let rows = plane.len() as u32;
     let columns: Vec<&[u32]> = key.iter().filter_map(|f| plane.codes(f)).collect();
     if columns.is_empty() {
@@ -32,7 +38,6 @@ pub fn survivors(plane: &KeyPlane, key: &[Field], keep: Keep) -> Vec<u32> {
     let key = Key { columns, null_label };
     let order = |row: u32| (plane.time.as_ref().map_or(0, |t| t[row as usize]), row);
     let mut survives = vec![false; rows as usize];
-    let rounds = rows.div_ceil(ROWS_AT_A_TIME).next_power_of_two().clamp(1, 1 << BUCKET_BITS);
     let at_a_time = (1 << BUCKET_BITS) / rounds;
     for first in (0..1 << BUCKET_BITS).step_by(at_a_time as usize) {
         let parts = key.bucketed(rows, first..first + at_a_time);
@@ -113,4 +118,30 @@ fn mix(mut x: u64) -> u64 {
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     x ^ (x >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::Codes;
+
+    #[test]
+    fn rounds_do_not_matter() {
+        let rows = 5_000u32;
+        let plane = KeyPlane {
+            input_row: (0..rows).collect(),
+            identity: Codes::without_tokens((0..rows).map(|row| row * row % 1_009).collect(), 1_009),
+            item: Some(Codes::without_tokens((0..rows).map(|row| row % 3).collect(), 3)),
+            time: Some((0..rows).map(|row| i64::from(row % 7)).collect()),
+            ..KeyPlane::default()
+        };
+        let key = [Field::Identity, Field::Item];
+        for keep in [Keep::First, Keep::Last] {
+            let once = survivors_in_rounds(&plane, &key, keep, 1);
+            assert!((1_000..4_000).contains(&once.len()));
+            for rounds in [4, 256] {
+                assert_eq!(survivors_in_rounds(&plane, &key, keep, rounds), once);
+            }
+        }
+    }
 }

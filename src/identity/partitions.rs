@@ -1,5 +1,6 @@
-//! Dense codes for tokens. Runs of rows are parted by their token's top bits; a part is small, so its distinct tokens are
-//! found and sorted in the caches. Parts that the memory has no room for go through a scratch file: tokens only, never values.
+//! Dense codes for tokens. Runs of rows are parted by their token's top bits; where there are many tokens, a part has few of
+//! them, which are found and sorted in the caches. What the memory has no room for goes through a scratch file: tokens only,
+//! never values.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};

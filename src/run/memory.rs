@@ -55,7 +55,7 @@ pub fn budget(p: &Pipeline, prepared: &Prepared, limit: Option<u64>) -> Budget {
     Budget {
         payload: beside_keys.saturating_sub(in_flight * row_groups).max(all / 8),
         row_groups: row_groups as usize,
-        short_of: (all < least && keys + payload.whole > WORTH_A_WORD).then_some(least),
+        short_of: (limit.is_some() && all < least && keys + payload.whole > WORTH_A_WORD).then_some(least),
     }
 }
 

@@ -143,7 +143,9 @@ impl<'a> Output<'a> {
         progress: &Progress,
     ) -> Result<Rows> {
         let (plane, plan) = (columns.plane, columns.plan);
-        let decoder = SourceDecoder::new(self, source, plane, Room::new(budget), progress);
+        // A payload that is held whole leaves the rest of the budget.
+        let room = Room::new(if needs.whole <= budget { budget - needs.whole } else { budget }.max(LEAST_ROOM));
+        let decoder = SourceDecoder::new(self, source, plane, room, progress);
         let wanted = |rows: &Arc<Vec<u32>>, carriers: &Arc<Vec<u32>>| -> Vec<Arc<Vec<u32>>> {
             self.carried.iter().map(|c| Arc::clone(if c.origin == Origin::Row { rows } else { carriers })).collect()
         };
@@ -245,8 +247,11 @@ struct SourceDecoder<'a> {
     progress: &'a Progress,
 }
 
-/// Smaller dictionaries are part of what is set aside for each core.
+/// Smaller dictionaries count as the arrays that each core decodes.
 const LARGE_DICTIONARY: u64 = 8 << 20;
+
+/// What large dictionaries may take together, however little room there is.
+const LEAST_ROOM: u64 = 32 << 20;
 
 /// A dictionary page as it is stored, decompressed, and decoded.
 const COPIES: u64 = 3;
@@ -280,7 +285,7 @@ impl Decoder for SourceDecoder<'_> {
     fn decode(&self, column: usize, row_group: usize, size: ArraySize, each: &mut Sink<'_>) -> Result<()> {
         let group = &self.source.row_groups[row_group];
         let dictionary = self.source.dictionary_bytes_in(group, self.output.carried[column].column);
-        let _taken = self.room.take(if dictionary < LARGE_DICTIONARY { 0 } else { COPIES * dictionary });
+        let _taken = self.room.take(if dictionary < LARGE_DICTIONARY { 0 } else { dictionary.saturating_mul(COPIES) });
         let bytes = match size {
             ArraySize::Small => source::SMALL_ARRAY,
             ArraySize::Large => LARGE_ARRAY,

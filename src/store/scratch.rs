@@ -15,7 +15,8 @@ pub struct ScratchFile {
 impl ScratchFile {
     /// A nameless file in a folder.
     pub fn create_in(dir: &Path) -> Result<Self> {
-        Ok(ScratchFile { file: super::scratch(dir)?, end: 0 })
+        let file = super::scratch(dir).map_err(Error::spill)?;
+        Ok(ScratchFile { file, end: 0 })
     }
 
     /// Writes bytes at the end; gives their place.

@@ -11,7 +11,8 @@ use super::dataset::Dataset;
 use super::digest::{digests, row_digests};
 use super::files;
 use super::finding::{Finding, Findings};
-use super::rows::{BatchKey, BatchRows, ints};
+use super::one_to_one::OneToOne;
+use super::rows::{BatchRows, SliceKey, ints};
 use crate::error::{Error, Place, Result};
 use crate::pipeline::{Field, Keep, Layout, Nulls, Pipeline};
 use crate::schema;
@@ -38,8 +39,8 @@ pub struct Witness {
     /// The first survivor with a payload.
     by_payload: HashMap<u128, u32>,
     payload: Vec<String>,
-    /// Of each batch: its rows' payload.
-    digests: HashMap<BatchKey, Vec<u128>>,
+    /// Of each slice that could be read: its rows' payload.
+    digests: HashMap<SliceKey, Vec<u128>>,
     /// `bw_user` ↔ identity, `bw_item` ↔ item.
     users: OneToOne,
     items: OneToOne,
@@ -50,18 +51,6 @@ pub struct Witness {
     /// While learning, by token: the sum of its examples' payload digests, and the only identity that some of its payload has.
     sums: HashMap<i64, (u128, u64)>,
     alone: HashMap<i64, u128>,
-}
-
-#[derive(Default)]
-struct OneToOne {
-    token: HashMap<u128, i64>,
-    value: HashMap<i64, u128>,
-}
-
-impl OneToOne {
-    fn agree(&mut self, value: u128, token: i64) -> bool {
-        *self.token.entry(value).or_insert(token) == token && *self.value.entry(token).or_insert(value) == value
-    }
 }
 
 impl Witness {
@@ -229,6 +218,15 @@ impl Witness {
         &self.payload
     }
 
+    /// The payload of a batch's rows; none where it could not be read, which is a finding of its own.
+    fn payload_of(&self, batch: &BatchRows) -> Vec<Option<u128>> {
+        let of_slice = |(key, rows): &(SliceKey, usize)| match self.digests.get(key).filter(|d| d.len() == *rows) {
+            Some(digests) => digests.iter().copied().map(Some).collect(),
+            None => vec![None; *rows],
+        };
+        batch.slices.iter().flat_map(of_slice).collect()
+    }
+
     /// The identity that all survivors with a payload have.
     fn only_owner(&self, payload: u128) -> Option<u128> {
         let mut owners = self.candidates(payload).map(|o| self.examples[o as usize].identity);
@@ -262,7 +260,12 @@ impl Witness {
                 self.alone.entry(users[slot]).or_insert(identity);
             }
         }
-        self.digests.insert(batch.key(), payload);
+        let mut rest = payload.as_slice();
+        for (key, rows) in &batch.slices {
+            let (own, others) = rest.split_at((*rows).min(rest.len()));
+            self.digests.insert(key.clone(), own.to_vec());
+            rest = others;
+        }
     }
 
     /// After [`Witness::learn`] of every batch: settles which token stands for which identity. Identities whose examples have
@@ -320,21 +323,20 @@ impl Witness {
         let (users, items, copies) = (get(schema::USER), get(schema::ITEM), get(schema::COPY));
         let anchors =
             batch.frame.column(schema::ANCHOR).ok().and_then(|c| c.as_materialized_series().bool().ok().cloned());
-        // What could not be read while learning has no digests, and findings of its own.
-        let payload = self.digests.get(&batch.key()).cloned().unwrap_or_default();
-        for (slot, payload) in payload.iter().enumerate().take(users.len()) {
+        for (slot, payload) in self.payload_of(batch).into_iter().enumerate().take(users.len()) {
+            let Some(payload) = payload else { continue };
             let copy = copies.get(slot).is_some_and(|c| *c > 0);
             let own = |e: &Example| self.users.token.get(&e.identity).is_none_or(|t| *t == users[slot]);
             let open = |e: &Example| e.seen == copy;
             let find =
-                |fits: &dyn Fn(&Example) -> bool| self.candidates(*payload).find(|o| fits(&self.examples[*o as usize]));
+                |fits: &dyn Fn(&Example) -> bool| self.candidates(payload).find(|o| fits(&self.examples[*o as usize]));
             let same_item = |e: &Example| match (e.item.and_then(|i| self.items.token.get(&i)), items.get(slot)) {
                 (Some(known), Some(token)) => known == token,
                 _ => true,
             };
             let found = find(&|e| open(e) && own(e) && same_item(e)).or_else(|| find(&|e| open(e) && own(e)));
             let Some(ordinal) = found else {
-                let (column, problem) = if self.candidates(*payload).next().is_none() {
+                let (column, problem) = if self.candidates(payload).next().is_none() {
                     ("", "no example of the input has this payload")
                 } else if find(&open).is_some() {
                     (schema::USER, "the example belongs to another identity")

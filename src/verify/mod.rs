@@ -11,6 +11,7 @@ mod files;
 mod finding;
 mod look;
 mod masks;
+mod one_to_one;
 mod rows;
 mod tables;
 mod totals;

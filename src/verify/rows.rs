@@ -22,17 +22,14 @@ pub struct BatchRows {
     pub frame: DataFrame,
     /// Shard and row group of each rank's slice, with its first slot.
     pub places: Vec<(usize, String, usize)>,
+    /// The slices that could be read, in the frame's order, with their rows.
+    pub slices: Vec<(SliceKey, usize)>,
 }
 
-/// Tells a batch from others even where batches are numbered wrongly: number, shard and row group of its first slice.
-pub type BatchKey = (i64, String, usize);
+/// Tells a rank's slice of a batch from all others, even where batches are numbered wrongly: number, shard and row group.
+pub type SliceKey = (i64, String, usize);
 
 impl BatchRows {
-    pub fn key(&self) -> BatchKey {
-        let (file, row_group) = self.places.first().map(|(_, file, group)| (file.clone(), *group)).unwrap_or_default();
-        (self.number, file, row_group)
-    }
-
     /// A finding about a slot of this batch.
     pub fn finding(&self, slot: Option<usize>, column: &str, problem: impl Into<String>) -> Finding {
         let at = slot.unwrap_or(0);
@@ -134,7 +131,7 @@ pub fn each_batch(
                 }
             }
             for (number, slices) in slices {
-                let mut places = Vec::new();
+                let (mut places, mut read) = (Vec::new(), Vec::new());
                 let mut joined: Option<DataFrame> = None;
                 let mut ranks = Vec::new();
                 for (shard, rows) in slices {
@@ -151,6 +148,7 @@ pub fn each_batch(
                     }
                     ranks.push(recorded.rank);
                     places.push(place);
+                    read.push(((number, recorded.path.clone(), group), rows.height()));
                     joined = match joined {
                         None => Some(rows),
                         Some(all) => all.vstack(&rows).ok(),
@@ -167,7 +165,7 @@ pub fn each_batch(
                     findings.add_of_kind("ranks", Finding::of(&file, problem).column(schema::BATCH));
                 }
                 if let Some(frame) = joined {
-                    see(BatchRows { number, frame, places }, findings);
+                    see(BatchRows { number, frame, places, slices: read }, findings);
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! What does not fit the memory limit goes through scratch files, whatever the data's shape.
+//! What does not fit the memory limit goes through scratch files; row groups stay small enough to be held.
 
 use std::sync::Arc;
 

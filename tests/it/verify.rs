@@ -11,6 +11,7 @@ use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::properties::WriterProperties;
+use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -344,6 +345,26 @@ fn damaged_bytes_are_found_and_the_rest_is_still_checked() {
         std::fs::write(path, bytes).unwrap();
     });
     assert!(found[0]["problem"].as_str().unwrap().contains("digest"));
+}
+
+#[test]
+fn a_rank_that_can_t_be_read_is_not_held_against_the_others() {
+    for column in ["bw_negatives", "bw_same_user", "item_id"] {
+        let found = damaged(&["--set", "output.ranks=4", "--set", "compose.remainder=drop"], |p| {
+            let path = p.path("out/batches/rank-001/part-00000.parquet");
+            let mut bytes = std::fs::read(&path).unwrap();
+            let reader = SerializedFileReader::new(std::fs::File::open(&path).unwrap()).unwrap();
+            let chunks = reader.metadata().row_group(0).columns().iter();
+            let (start, len) = chunks.clone().find(|c| c.column_path().string() == column).unwrap().byte_range();
+            bytes[start as usize..(start + len) as usize].fill(0xff);
+            std::fs::write(path, bytes).unwrap();
+        });
+        let problems: Vec<&str> = found.iter().map(|f| f["problem"].as_str().unwrap()).collect();
+        assert!(problems.iter().any(|p| p.contains("can't be read")), "{column}: {problems:#?}");
+        let blamed =
+            |p: &&str| ["another identity", "another item", "no example", "there twice"].iter().any(|b| p.contains(b));
+        assert!(!problems.iter().any(blamed), "{column}: {problems:#?}");
+    }
 }
 
 /// Puts all rows of a dataset in another order, with slots and masks made anew for `same:identity`.

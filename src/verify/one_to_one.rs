@@ -1,0 +1,17 @@
+//! Which token stands for which value.
+
+use std::collections::HashMap;
+
+/// Pairs seen so far.
+#[derive(Default)]
+pub struct OneToOne {
+    pub token: HashMap<u128, i64>,
+    value: HashMap<i64, u128>,
+}
+
+impl OneToOne {
+    /// Takes a pair in; whether it is one with all that came before.
+    pub fn agree(&mut self, value: u128, token: i64) -> bool {
+        *self.token.entry(value).or_insert(token) == token && *self.value.entry(token).or_insert(value) == value
+    }
+}
