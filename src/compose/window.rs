@@ -20,14 +20,12 @@ impl Windows {
         &self.rows[start..self.ends[k]]
     }
 
-    /// The rows of each window.
-    pub fn into_iter(self) -> impl Iterator<Item = Vec<u32>> {
-        let mut rows = self.rows;
-        let ends = self.ends;
-        (0..ends.len()).map(move |k| match ends.len() {
+    /// The rows of each window, in turn.
+    pub fn into_each(mut self) -> impl Iterator<Item = Vec<u32>> {
+        (0..self.ends.len()).map(move |k| match self.ends.len() {
             // The one list is given away, not copied.
-            1 => std::mem::take(&mut rows),
-            _ => rows[if k == 0 { 0 } else { ends[k - 1] }..ends[k]].to_vec(),
+            1 => std::mem::take(&mut self.rows),
+            _ => self.get(k).to_vec(),
         })
     }
 

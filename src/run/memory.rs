@@ -26,7 +26,7 @@ pub struct Budget {
     pub payload: u64,
     /// Row groups that are encoded side by side; columns are anyway.
     pub row_groups: usize,
-    /// What is short, if keys and what is in flight alone pass the limit: it takes about this.
+    /// If a limit is given that keys and what is in flight alone pass: what the run may take.
     pub short_of: Option<u64>,
 }
 
@@ -67,7 +67,7 @@ pub struct Memory {
     pub payload: u64,
     /// What goes through scratch files, before compression.
     pub spill: u64,
-    /// If the limit is short: what the run will take.
+    /// If `--memory` is given and short: what the run may take.
     pub short_of: Option<u64>,
 }
 
