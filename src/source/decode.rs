@@ -9,6 +9,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::guard::guarded;
+use super::lists::Lists;
 use super::preflight::{InputColumn, RowGroup, Source};
 use super::stored::root_bytes;
 use crate::error::{Error, Result};
@@ -37,14 +38,30 @@ pub fn decode_each(
     };
     let place = source.place(group).with_column(shard.footer.schema().field(index).name());
     let bytes = root_bytes(shard, shard.footer.metadata().row_group(group.ordinal), index);
+    let schema = shard.footer.parquet_schema();
+    let mut lists = Lists::of(shard.footer.schema().field(index).data_type(), schema, index);
     let mut batch = (u64::from(group.rows) * array_bytes / bytes.max(array_bytes)).max(1) as usize;
     let mut done = 0u32;
     loop {
         let outcome = guarded(&place, || {
+            if let Some(lists) = lists.take() {
+                let rows = shard.footer.metadata().row_group(group.ordinal);
+                let each = &mut |array: ArrayRef| {
+                    let number = array.len() as u32;
+                    each(done, array)?;
+                    done += number;
+                    Ok(())
+                };
+                let decoded = lists.decode(store::open(&shard.path)?, rows, batch, each);
+                decoded.map_err(|e| Error::damaged(place.clone(), e))??;
+                if done >= group.rows {
+                    return Ok(());
+                }
+            }
             let file = store::open(&shard.path)?;
             let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, shard.footer.clone())
                 .with_row_groups(vec![group.ordinal])
-                .with_projection(ProjectionMask::roots(shard.footer.parquet_schema(), [index]))
+                .with_projection(ProjectionMask::roots(schema, [index]))
                 .with_batch_size(batch)
                 .with_offset(done as usize)
                 .build()

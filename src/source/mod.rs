@@ -7,6 +7,7 @@
 mod decode;
 mod discover;
 mod guard;
+mod lists;
 mod predicate;
 mod preflight;
 mod row_group;
