@@ -71,14 +71,16 @@ impl Column {
         Column { chunks, starts }
     }
 
-    /// The chunk and the place in it of a row.
-    fn find(&self, row: WantedRow) -> (usize, usize) {
-        let chunk = self.starts.partition_point(|start| *start <= row.ordinal) - 1;
-        let at = match self.chunks[chunk].first_row {
+    /// The chunk and the place in it of a row; `chunk` is that of the row before, which is often the same.
+    fn find(&self, row: WantedRow, chunk: &mut usize) -> (usize, usize) {
+        if !(self.starts[*chunk]..self.starts[*chunk + 1]).contains(&row.ordinal) {
+            *chunk = self.starts.partition_point(|start| *start <= row.ordinal) - 1;
+        }
+        let at = match self.chunks[*chunk].first_row {
             Some(first) => row.input_row - first,
-            None => row.ordinal - self.starts[chunk],
+            None => row.ordinal - self.starts[*chunk],
         };
-        (chunk, at as usize)
+        (*chunk, at as usize)
     }
 }
 
@@ -124,7 +126,9 @@ impl Payload {
         let mut sources: Vec<&dyn Array> = column.chunks.iter().map(|c| c.array.as_ref()).collect();
         let nowhere = (sources.len(), 0);
         sources.push(null.as_ref());
-        let indices: Vec<(usize, usize)> = rows.iter().map(|row| row.map_or(nowhere, |row| column.find(row))).collect();
+        let mut chunk = 0;
+        let find = |row: &Option<WantedRow>| row.map_or(nowhere, |row| column.find(row, &mut chunk));
+        let indices: Vec<(usize, usize)> = rows.iter().map(find).collect();
         let mut out = Vec::new();
         interleave_in_parts(&sources, &indices, &mut out)?;
         if out.is_empty() {
