@@ -66,14 +66,17 @@ fn hints(file: &Path) -> ColumnHints {
     let mut hints = ColumnHints::default();
     for column in footer.metadata().row_group(0).columns() {
         let name = column.column_path().parts()[0].clone();
-        let encoding = match column.encodings().any(|e| e == Encoding::BYTE_STREAM_SPLIT) {
-            true => LeafEncoding::Split,
-            false if column.dictionary_page_offset().is_some() => LeafEncoding::Dictionary,
-            false => LeafEncoding::Plain,
+        let has = |encoding: Encoding| column.encodings().any(|e| e == encoding);
+        let encoding = match column.dictionary_page_offset() {
+            Some(_) => LeafEncoding::Dictionary,
+            None if has(Encoding::BYTE_STREAM_SPLIT) => LeafEncoding::Split,
+            None if has(Encoding::DELTA_BINARY_PACKED) => LeafEncoding::Delta,
+            None => LeafEncoding::Plain,
         };
         for bitmaps in [SAME_USER, NEGATIVES] {
             if name == bitmaps && encoding == LeafEncoding::Dictionary {
-                hints.bitmaps.push((bitmaps, column.uncompressed_size() as usize));
+                // Other row groups may have more distinct ones.
+                hints.bitmaps.push((bitmaps, usize::MAX));
             }
         }
         hints.leaves.entry(name).or_default().push(encoding);

@@ -18,6 +18,8 @@ pub enum LeafEncoding {
     Plain,
     /// BYTE_STREAM_SPLIT: the first bytes of all values, then the second, and so on; floats compress better so.
     Split,
+    /// DELTA_BINARY_PACKED: differences of neighbours, in as many bits as they need; for integers near one another.
+    Delta,
 }
 
 /// What the data asks for.
@@ -65,7 +67,7 @@ pub fn writer_properties(schema: &Schema, compression: Compression, hints: &Colu
             | schema::ITEM_SLOT
             | schema::REQUEST_SLOT
             | schema::EXCLUDED
-            | schema::VALID_NEGATIVES => delta(builder, path),
+            | schema::VALID_NEGATIVES => set_encoding(builder, path, LeafEncoding::Delta),
             _ => match leaf {
                 Some(leaf) => set_encoding(builder, path, leaf),
                 None => builder,
@@ -75,7 +77,7 @@ pub fn writer_properties(schema: &Schema, compression: Compression, hints: &Colu
     Ok(builder.build())
 }
 
-/// Sets the encoding of a payload leaf.
+/// Sets the encoding of a leaf.
 pub(super) fn set_encoding(
     builder: WriterPropertiesBuilder,
     path: ColumnPath,
@@ -84,11 +86,7 @@ pub(super) fn set_encoding(
     let builder = builder.set_column_dictionary_enabled(path.clone(), encoding == LeafEncoding::Dictionary);
     match encoding {
         LeafEncoding::Split => builder.set_column_encoding(path, Encoding::BYTE_STREAM_SPLIT),
+        LeafEncoding::Delta => builder.set_column_encoding(path, Encoding::DELTA_BINARY_PACKED),
         LeafEncoding::Dictionary | LeafEncoding::Plain => builder,
     }
-}
-
-/// Sets an encoding for integers near one another.
-pub(super) fn delta(builder: WriterPropertiesBuilder, path: ColumnPath) -> WriterPropertiesBuilder {
-    builder.set_column_dictionary_enabled(path.clone(), false).set_column_encoding(path, Encoding::DELTA_BINARY_PACKED)
 }

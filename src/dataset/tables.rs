@@ -16,7 +16,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 
 use super::encode::{ColumnSource, Encoder};
-use super::encoding::delta;
+use super::encoding::{LeafEncoding, set_encoding};
 use super::manifest::TableRecord;
 use crate::error::{Error, Result};
 use crate::schema;
@@ -163,7 +163,7 @@ fn write(
         .set_key_value_metadata(Some(vec![KeyValue::new("batchwright.format".into(), schema::FORMAT.to_owned())]));
     for token in [schema::ITEM, schema::USER] {
         // All different, and ascending.
-        properties = delta(properties, ColumnPath::from(token));
+        properties = set_encoding(properties, ColumnPath::from(token), LeafEncoding::Delta);
     }
     let file = DigestWriter::new(store::create(&path)?);
     let options = ArrowWriterOptions::new().with_properties(properties.build());

@@ -17,7 +17,8 @@ fn noise(row: i64) -> i64 {
     row.wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as i64) >> 8
 }
 
-/// 300 users, requests of two rows; `wide` overflows its dictionary, `profile` repeats within requests.
+/// 300 users, requests of two rows; `wide` overflows its dictionary, as does `age`, of which the values are near one another;
+/// `profile` repeats within requests.
 fn input() -> RecordBatch {
     let ints = |f: &dyn Fn(i64) -> i64| Arc::new(Int64Array::from_iter_values((0..ROWS).map(f))) as ArrayRef;
     let request = |row: i64| row / 2;
@@ -25,7 +26,8 @@ fn input() -> RecordBatch {
         ("user", ints(&|row| request(row) % 300)),
         ("request", ints(&request)),
         ("item", ints(&|row| row % 500)),
-        ("wide", ints(&noise)),
+        ("wide", ints(&|row| noise(row) << 8 ^ row)),
+        ("age", ints(&|row| 1_700_000_000_000 + noise(row) % 100_000)),
         ("profile", Arc::new(Int32Array::from_iter_values((0..ROWS).map(|row| noise(request(row)) as i32)))),
         ("surface", Arc::new(StringArray::from_iter_values((0..ROWS).map(|row| ["home", "search"][row as usize % 2])))),
         ("score", Arc::new(Float32Array::from_iter_values((0..ROWS).map(|row| (noise(row) as f32).sin() + 2.0)))),
@@ -64,7 +66,7 @@ fn project(mask: &str) -> Project {
 }
 
 #[test]
-fn payload_keeps_only_dictionaries_that_serve_and_floats_are_split() {
+fn payload_keeps_only_dictionaries_that_serve_and_floats_and_integers_are_stored_as_they_compress() {
     let project = project(r#"["same:identity"]"#);
     project.succeed(&[]);
     let of = encodings(&project);
@@ -72,6 +74,8 @@ fn payload_keeps_only_dictionaries_that_serve_and_floats_are_split() {
     assert!(!of("wide").0, "the input's dictionary overflowed");
     assert!(!of("profile").0, "repeats side by side in the input, not in batches of other users");
     assert!(of("score").1.contains(&Encoding::BYTE_STREAM_SPLIT), "{:?}", of("score"));
+    assert!(of("age").1.contains(&Encoding::DELTA_BINARY_PACKED), "near one another: {:?}", of("age"));
+    assert!(!of("wide").1.contains(&Encoding::DELTA_BINARY_PACKED), "noise: {:?}", of("wide"));
     assert!(!of("bw_slot").0);
 }
 
