@@ -11,6 +11,9 @@ pub fn ln_share(count: u64, total: u64) -> f32 {
     libm::log(count as f64 / total as f64) as f32
 }
 
+/// Counts below this are looked up: most items are rarer, and a logarithm a row took a hundredth of a run.
+const RARE: usize = 4096;
+
 /// For each position, ln of its item's share of its pool's examples; copies do not count, dropped examples do.
 /// `None` where no item is mapped.
 pub fn log_q(plane: &KeyPlane, plan: &Plan) -> Option<Vec<f32>> {
@@ -34,8 +37,13 @@ pub fn log_q(plane: &KeyPlane, plan: &Plan) -> Option<Vec<f32>> {
         }
         let placed = &plan.order[start..end];
         // An item that occurs only as a copy has its original in an earlier pool: its share here counts as one.
-        let count = |row: &u32| u64::from(counts[item[*row as usize] as usize].max(1));
-        out.par_extend(placed.par_iter().map(|row| ln_share(count(row), total.max(1))));
+        let of = |count: u64| ln_share(count.max(1), total.max(1));
+        let rare: Vec<f32> = (0..RARE.min(placed.len())).map(|count| of(count as u64)).collect();
+        let share = |row: &u32| {
+            let count = counts[item[*row as usize] as usize];
+            rare.get(count as usize).copied().unwrap_or_else(|| of(count.into()))
+        };
+        out.par_extend(placed.par_iter().map(share));
         placed.iter().for_each(|row| counts[item[*row as usize] as usize] = 0);
         gone.iter().for_each(|(_, row)| counts[item[*row as usize] as usize] = 0);
     }

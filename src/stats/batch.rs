@@ -37,6 +37,8 @@ impl BatchStats {
         let slices = || rows.chunks(p.slice());
         let distinct = |rows: &[u32], codes: &[u32]| {
             let mut seen: Vec<u32> = rows.iter().map(|r| codes[*r as usize]).collect();
+            // In packed batches little is left to sort.
+            seen.dedup();
             seen.sort_unstable();
             seen.dedup();
             seen.len() as u32
