@@ -12,9 +12,9 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::{Field, Schema};
 use parquet::arrow::ArrowSchemaConverter;
 
-use batchwright::compose::compose;
+use batchwright::compose::{compose, windows};
 use batchwright::dataset::{ColumnHints, encode_bitmaps, writer_properties};
-use batchwright::negatives::{BatchColumns, Columns, log_q};
+use batchwright::negatives::{BatchColumns, Columns, LogQ};
 use batchwright::pipeline::load;
 use batchwright::progress::Progress;
 use batchwright::run::{Settings, prepare};
@@ -30,7 +30,8 @@ fn main() {
     let pipeline = load(Path::new(file), &sets.iter().map(set).collect::<Vec<_>>()).expect("a pipeline");
     let prepared = prepare(&pipeline, &Settings::default(), &Progress::new()).expect("an input");
     let start = Instant::now();
-    let plan = compose(&prepared.plane, &pipeline).expect("a plan");
+    let windows = windows(&prepared.plane, &pipeline).expect("windows");
+    let plan = compose(&prepared.plane, windows, &pipeline).expect("a plan");
     let alone = start.elapsed().as_secs_f64();
     assert_eq!(plan.order, prepared.plan.order);
     let columns = Columns {
@@ -38,7 +39,7 @@ fn main() {
         plane: &prepared.plane,
         plan: &plan,
         positives: prepared.positives.as_ref(),
-        log_q: log_q(&prepared.plane, &plan),
+        log_q: LogQ::new(&prepared.plane, &plan),
     };
     // As a run does.
     batchwright::heap::keep_freed(None);

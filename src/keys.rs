@@ -4,8 +4,6 @@
 //! Rows are ordinals into the plane, in input order. Values are dense codes: equal values have equal codes,
 //! and a null where nulls are never equal has a code of its own.
 
-use rayon::prelude::*;
-
 use crate::pipeline::Field;
 
 /// One key column as dense codes.
@@ -37,10 +35,6 @@ impl Codes {
     pub fn is_empty(&self) -> bool {
         self.distinct == 0
     }
-
-    fn select(&mut self, keep: &[u32]) {
-        self.rows = keep.par_iter().map(|&r| self.rows[r as usize]).collect();
-    }
 }
 
 /// The class of each row: codes with their values as text; `None` is the class of rows without a label.
@@ -71,11 +65,11 @@ pub struct KeyPlane {
 
 impl KeyPlane {
     pub fn len(&self) -> usize {
-        self.input_row.len()
+        self.identity.rows.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.input_row.is_empty()
+        self.len() == 0
     }
 
     /// The codes of a role or column that the pipeline names; `None` where the plane lacks it.
@@ -93,33 +87,24 @@ impl KeyPlane {
         self.positive.as_ref().is_none_or(|p| p[row as usize])
     }
 
-    /// Keeps only the given rows, ascending. Codes stay as they are.
-    pub fn select(&mut self, keep: &[u32]) {
-        if keep.len() == self.len() {
+    /// Keeps only the rows that `keep` tells to, without a copy. Codes stay as they are.
+    pub fn select(&mut self, keep: &[bool]) {
+        if keep.iter().all(|keep| *keep) {
             return;
         }
-        fn pick<T: Copy + Send + Sync>(values: &mut Vec<T>, keep: &[u32]) {
-            *values = keep.par_iter().map(|&r| values[r as usize]).collect();
+        fn pick<T>(values: &mut Vec<T>, keep: &[bool]) {
+            let mut keep = keep.iter();
+            values.retain(|_| keep.next().is_some_and(|keep| *keep));
+            values.shrink_to_fit();
         }
-        pick(&mut self.input_row, keep);
-        self.identity.select(keep);
-        if let Some(codes) = &mut self.request {
-            codes.select(keep);
-        }
-        if let Some(codes) = &mut self.item {
-            codes.select(keep);
-        }
-        if let Some(labels) = &mut self.label {
-            pick(&mut labels.rows, keep);
-        }
-        if let Some(time) = &mut self.time {
-            pick(time, keep);
-        }
-        if let Some(positive) = &mut self.positive {
-            pick(positive, keep);
-        }
-        for (_, codes) in &mut self.columns {
-            codes.select(keep);
-        }
+        let codes = [Some(&mut self.identity), self.request.as_mut(), self.item.as_mut()].into_iter().flatten();
+        let codes = codes.chain(self.columns.iter_mut().map(|(_, codes)| codes)).map(|codes| &mut codes.rows);
+        let codes: Vec<&mut Vec<u32>> = codes.chain(self.label.as_mut().map(|labels| &mut labels.rows)).collect();
+        rayon::scope(|scope| {
+            scope.spawn(|_| pick(&mut self.input_row, keep));
+            codes.into_iter().for_each(|codes| scope.spawn(|_| pick(codes, keep)));
+            self.time.iter_mut().for_each(|time| scope.spawn(|_| pick(time, keep)));
+            self.positive.iter_mut().for_each(|positive| scope.spawn(|_| pick(positive, keep)));
+        });
     }
 }

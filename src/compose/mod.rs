@@ -17,6 +17,7 @@ mod window;
 pub use deal::deal;
 pub use plan::{Plan, Pool};
 pub use rng::Rng;
+pub use window::{Windows, windows};
 
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -25,9 +26,9 @@ use crate::error::{Error, Result};
 use crate::keys::KeyPlane;
 use crate::pipeline::{Mode, Pipeline, Remainder};
 
-/// Decides which rows meet in which batch.
-pub fn compose(plane: &KeyPlane, p: &Pipeline) -> Result<Plan> {
-    let windows = window::windows(plane, p)?;
+/// Decides which rows meet in which batch. Of the plane it looks at identities, and at requests or labels where the mode is
+/// about them; times have made the windows.
+pub fn compose(plane: &KeyPlane, windows: Windows, p: &Pipeline) -> Result<Plan> {
     let rank = identity_ranks(&plane.identity.tokens, p.seed);
     let plan = match p.mode {
         Mode::UserSpread => spread::compose(plane, p, &rank, windows),

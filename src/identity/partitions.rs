@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use super::runs::Run;
 use crate::error::{Error, Place, Result};
-use crate::store::ScratchFile;
+use crate::store::{ScratchFile, Shelf};
 
 const BITS: u32 = 8;
 
@@ -20,6 +20,9 @@ const NO_VALUE: u32 = u32::MAX;
 
 /// A run as bytes: token, row, rows; little-endian.
 const RECORD: usize = 24;
+
+/// Bytes by which a part grows at least.
+const LEAST: usize = 32 * RECORD;
 
 /// A token is a hash already: its low half is used as it is.
 #[derive(Default)]
@@ -60,16 +63,27 @@ impl Overflow {
 
     /// Makes room, if too much is held.
     pub fn relieve(&mut self, columns: &mut [Partitions]) -> Result<()> {
-        if self.held <= self.room {
-            return Ok(());
-        }
+        if self.held <= self.room { Ok(()) } else { self.write(columns) }
+    }
+
+    /// Writes the rest too, if something was written: what comes next takes memory of its own.
+    pub fn finish(&mut self, columns: &mut [Partitions]) -> Result<()> {
+        if self.file.is_none() { Ok(()) } else { self.write(columns) }
+    }
+
+    /// Where columns may wait of so many bytes, if there is no room for them beside tokens.
+    pub fn shelf(&self, bytes: usize) -> Result<Option<Shelf>> {
+        Shelf::beyond(self.room as u64, bytes, &self.dir)
+    }
+
+    fn write(&mut self, columns: &mut [Partitions]) -> Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
             none => none.insert(ScratchFile::create_in(&self.dir)?),
         };
         for part in columns.iter_mut().flat_map(|column| &mut column.0).filter(|part| !part.held.is_empty()) {
             part.spilled.push((file.append(&part.held)?, part.held.len()));
-            part.held.clear();
+            part.held = Vec::new();
         }
         self.held = 0;
         Ok(())
@@ -124,6 +138,10 @@ impl Partitions {
     pub fn add(&mut self, runs: &[Run], first_row: u32, overflow: &mut Overflow) {
         for run in runs {
             let held = &mut self.0[(run.token >> (128 - BITS)) as usize].held;
+            if held.capacity() - held.len() < RECORD {
+                // Not to twice as much: all columns' parts together are what the room is for.
+                held.reserve_exact((held.len() / 4).max(LEAST));
+            }
             held.extend(run.token.to_le_bytes());
             held.extend((first_row + run.row).to_le_bytes());
             held.extend(run.rows.to_le_bytes());

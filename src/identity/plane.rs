@@ -192,8 +192,16 @@ impl PlaneBuilder {
 
     /// The plane of all chunks.
     pub fn finish(self) -> Result<Keys> {
-        let joined = self.joined.into_inner().unwrap_or_else(|p| p.into_inner());
+        let mut joined = self.joined.into_inner().unwrap_or_else(|p| p.into_inner());
         let rows = joined.input_row.len();
+        joined.overflow.finish(&mut joined.columns)?;
+        // Out of the way of the codes, if there is little room.
+        let mut shelf = joined.overflow.shelf(4 * rows + joined.time.as_ref().map_or(0, |time| 8 * time.len()))?;
+        let mut waiting = None;
+        if let Some(shelf) = &mut shelf {
+            let input_row = shelf.put(std::mem::take(&mut joined.input_row))?;
+            waiting = Some((input_row, joined.time.take().map(|time| shelf.put(time)).transpose()?));
+        }
         let mut settled = joined.columns.into_iter().zip(&self.keys);
         // One column after the other, so that one column's tokens are held at a time.
         let mut next = || match settled.next() {
@@ -203,8 +211,6 @@ impl PlaneBuilder {
         let identity = next()?;
         let mut plane = KeyPlane {
             identity: Codes::new(identity.rows, identity.tokens),
-            input_row: joined.input_row,
-            time: joined.time,
             positive: joined.positive,
             ..KeyPlane::default()
         };
@@ -223,7 +229,14 @@ impl PlaneBuilder {
             let text = tokens.iter().map(|token| joined.texts.get(token).cloned()).chain([None]).collect();
             plane.label = Some(Labels { rows, text });
         }
-        Ok(Keys { plane, left_out: joined.left_out, spilled: joined.overflow.spilled() })
+        (plane.input_row, plane.time) = (joined.input_row, joined.time);
+        let mut spilled = joined.overflow.spilled();
+        if let (Some(shelf), Some((input_row, time))) = (shelf, waiting) {
+            plane.input_row = shelf.take(input_row)?;
+            plane.time = time.map(|time| shelf.take(time)).transpose()?;
+            spilled += shelf.bytes();
+        }
+        Ok(Keys { plane, left_out: joined.left_out, spilled })
     }
 }
 

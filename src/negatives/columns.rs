@@ -6,6 +6,7 @@ use arrow::array::{ArrayRef, BooleanArray, Float32Array, Int32Array, Int64Array}
 
 use super::batch::BatchMasks;
 use super::known_positive::Positives;
+use super::log_q::LogQ;
 use super::patterns::{Patterns, measure};
 use crate::classes::Classes;
 use crate::compose::plan::Plan;
@@ -21,8 +22,8 @@ pub struct Columns<'a> {
     pub plane: &'a KeyPlane,
     pub plan: &'a Plan,
     pub positives: Option<&'a Positives>,
-    /// By position, where an item is mapped.
-    pub log_q: Option<Vec<f32>>,
+    /// Where an item is mapped.
+    pub log_q: Option<LogQ>,
 }
 
 /// A batch's generated columns, in the order of [`Generated::of`], one value a slot.
@@ -95,8 +96,11 @@ impl Columns<'_> {
             Generated::Negatives | Generated::Excluded => Arc::clone(&patterns.negatives),
             Generated::ValidNegatives => Arc::new(patterns.valid.clone()),
             Generated::LogQ => {
-                let values = self.log_q.as_ref().map(|q| q[first..first + rows.len()].to_vec());
-                Arc::new(Float32Array::from(values.unwrap_or_default()))
+                let items = plane.item.as_ref().map_or(&plane.identity.rows, |item| &item.rows);
+                let value = |(at, row): (usize, &u32)| {
+                    self.log_q.as_ref().map_or(f32::NAN, |log_q| log_q.at(first + at, items[*row as usize]))
+                };
+                Arc::new(Float32Array::from_iter_values(rows.iter().enumerate().map(value)))
             }
         }
     }

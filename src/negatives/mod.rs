@@ -16,4 +16,4 @@ pub use bits::{Bits, set_bits};
 
 pub use columns::{BatchColumns, Columns};
 pub use known_positive::Positives;
-pub use log_q::{ln_share, log_q};
+pub use log_q::{LogQ, ln_share};

@@ -41,7 +41,8 @@ pub fn measured(p: &Pipeline, prepared: &Prepared, stats: &[BatchStats]) -> Figu
         batches: plan.batches() as u64,
         max_requests_per_batch: stats.iter().map(|s| s.max_requests_per_slice.into()).max().unwrap_or(0),
     };
-    let met = met_ratio(p, plane, plan);
+    let reading: Vec<u32> = plan.order.iter().map(|row| plane.identity.rows[*row as usize]).collect();
+    let met = met_ratio(p, plane, &reading, |at| plan.copy_at(at) > 0);
     Figures { metrics: Metrics::new(stats, &counts, p.batch_size, met), counts }
 }
 
@@ -56,21 +57,26 @@ fn measure(p: &Pipeline, prepared: &Prepared) -> Result<Vec<BatchStats>> {
     (0..plan.batches()).into_par_iter().map(|batch| columns.stats(batch)).collect()
 }
 
-fn met_ratio(p: &Pipeline, plane: &KeyPlane, plan: &Plan) -> Option<f64> {
+/// `reading`: identities in reading order.
+fn met_ratio(p: &Pipeline, plane: &KeyPlane, reading: &[u32], is_copy: impl Fn(usize) -> bool) -> Option<f64> {
     let tokens: Vec<i64> = plane.identity.tokens.iter().map(|token| *token as u64 as i64).collect();
-    let reading: Vec<u32> = plan.order.iter().map(|row| plane.identity.rows[*row as usize]).collect();
-    co_user_ratio(&reading, &tokens, |at| plan.copy_at(at) > 0, p.batch_size, p.seed)
+    co_user_ratio(reading, &tokens, is_copy, p.batch_size, p.seed)
 }
 
 /// The two baselines: a uniformly random order in closed form, and the input's own order, measured.
 pub fn baselines(p: &Pipeline, prepared: &Prepared) -> Baselines {
     let plane = &prepared.plane;
-    let mut plan = Plan::new(p.batch_size);
-    plan.order = (0..plane.len() as u32).collect();
-    let stats: Vec<BatchStats> =
-        (0..plan.batches()).into_par_iter().map(|batch| BatchStats::without_masks(p, plane, &plan, batch)).collect();
-    let counts = Counts { batches: plan.batches() as u64, rows_out: plane.len() as u64, ..Counts::default() };
-    let (met, random_order) = rayon::join(|| met_ratio(p, plane, &plan), || random_order(plane, p));
+    let starts: Vec<u32> = (0..plane.len() as u32).step_by(p.batch_size).collect();
+    // Batch by batch: a plan of all rows would take as much as another key.
+    let alone = |start: &u32| {
+        let rows = *start..(plane.len() as u32).min(start.saturating_add(p.batch_size as u32));
+        let plan = Plan { order: rows.collect(), ..Plan::new(p.batch_size) };
+        BatchStats::without_masks(p, plane, &plan, 0)
+    };
+    let stats: Vec<BatchStats> = starts.par_iter().map(alone).collect();
+    let counts = Counts { batches: stats.len() as u64, rows_out: plane.len() as u64, ..Counts::default() };
+    let (met, random_order) =
+        rayon::join(|| met_ratio(p, plane, &plane.identity.rows, |_| false), || random_order(plane, p));
     let metrics = Metrics::new(&stats, &counts, p.batch_size, met);
     let input = Baseline {
         same_user_rate: Some(metrics.same_user_rate),

@@ -37,8 +37,8 @@ fn half_of_free() -> u64 {
     system.available_memory().min(limit) / 2
 }
 
-/// Bytes of keys' tokens that are held while keys are read, when little else is.
-pub fn room_for_tokens(limit: Option<u64>) -> u64 {
+/// Bytes of keys' tokens that are held while keys are read, and of keys that are held while nobody asks for them.
+pub fn room_for_keys(limit: Option<u64>) -> u64 {
     limit.unwrap_or_else(half_of_free) / 8
 }
 
@@ -121,8 +121,8 @@ fn keys(prepared: &Prepared) -> u64 {
     let coded = [&plane.request, &plane.item].into_iter().flatten().count() + plane.columns.len() + 2;
     let distinct = |codes: Option<&Codes>| codes.map_or(0, |c| c.len() as u64);
     let rows = plane.len() as u64;
-    // Beside the codes: times, input rows, the plan, logQ, and each part's rows.
-    rows * (4 * coded as u64 + 28)
+    // Beside the codes: rows in the input, and either times or the plan and each part's rows.
+    rows * (4 * coded as u64 + 12)
         // A token and a rank; a token, two counts, an example, and what sorts them; a carrier and its row.
         + distinct(Some(&plane.identity)) * 24
         + distinct(plane.item.as_ref()) * 48

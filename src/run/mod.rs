@@ -1,5 +1,6 @@
 //! The order of the stages; the only module that knows it.
 
+mod aside;
 mod figures;
 mod items;
 mod memory;
@@ -20,7 +21,7 @@ use bytesize::ByteSize;
 use crate::dataset::{self, Cuts, Manifest, ShardWriter};
 use crate::error::Result;
 use crate::heap;
-use crate::negatives::{Columns, log_q};
+use crate::negatives::{Columns, LogQ};
 use crate::pipeline::Pipeline;
 use crate::progress::Progress;
 use crate::store::{self, Staging};
@@ -57,7 +58,7 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
     let mut manifest = Manifest::new(p.record(), prepared.tokenizer.key_facts(), inputs);
 
     let output = output::Output::new(p, source, plane);
-    let log_q = log_q(plane, plan);
+    let log_q = LogQ::new(plane, plan);
     let columns = Columns { pipeline: p, plane, plan, positives: positives.as_ref(), log_q };
     let cuts = Cuts::new(p, plan.batches(), source.row_bytes());
     progress.stage("reading payload", output.columns() * source.row_groups.len());
@@ -96,7 +97,7 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
     drop((rows, columns));
 
     progress.stage("writing tables", 0);
-    let stats = stats.finish();
+    let stats = stats.finish(prepared.times.as_deref());
     manifest.tables.push(dataset::write_stats(&root, &stats, output::time_type(p, source).as_ref())?);
     let (tables, (figures, baselines)) = rayon::join(
         || items::write(p, &prepared, &root),

@@ -314,10 +314,13 @@ impl StatsSink {
         self.0.lock().unwrap_or_else(|p| p.into_inner()).push(stats.clone());
     }
 
-    /// In batch order.
-    pub fn finish(self) -> Vec<BatchStats> {
+    /// In batch order, with the batches' times.
+    pub fn finish(self, times: Option<&[(i64, i64)]>) -> Vec<BatchStats> {
         let mut all = self.0.into_inner().unwrap_or_else(|p| p.into_inner());
         all.sort_unstable_by_key(|s| s.batch);
+        if let Some(times) = times {
+            all.iter_mut().zip(times).for_each(|(stats, time)| stats.time = Some(*time));
+        }
         all
     }
 }

@@ -1,10 +1,13 @@
 //! From the pipeline to the plan: everything that needs keys alone.
 
+use std::path::PathBuf;
+
 use arrow::datatypes::DataType;
 use rayon::prelude::*;
 
+use super::aside::Aside;
 use super::{Settings, memory};
-use crate::compose::{Plan, compose};
+use crate::compose::{Plan, compose, windows};
 use crate::dedup;
 use crate::error::{Error, Place, Result};
 use crate::identity::{KeyChunk, Keys, LeftOut, PlaneBuilder, Tokenizer, role_kind};
@@ -13,6 +16,7 @@ use crate::negatives::Positives;
 use crate::pipeline::{Field, Hash, Pipeline, Rule};
 use crate::progress::Progress;
 use crate::source::{self, InputColumn, Predicate, Source};
+use crate::stats::batch_times;
 use crate::store;
 use crate::tasks::in_parallel;
 
@@ -23,6 +27,8 @@ pub struct Prepared {
     /// The examples: after `where`, null identities and dedup.
     pub plane: KeyPlane,
     pub plan: Plan,
+    /// The first and the last time of each batch, where a time is mapped. The plane no longer has it.
+    pub times: Option<Vec<(i64, i64)>>,
     /// Where a rule or an output needs them; over all rows that passed `where`.
     pub positives: Option<Positives>,
     pub left_out: LeftOut,
@@ -44,7 +50,7 @@ pub fn prepare(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result
     progress.stage("reading footers", 0);
     let source = Source::open(source::discover(&p.shards)?, p.hive)?;
     check_columns(p, &source)?;
-    let Keys { mut plane, left_out, spilled } = read_keys(p, &source, &tokenizer, settings, progress)?;
+    let Keys { mut plane, left_out, mut spilled } = read_keys(p, &source, &tokenizer, settings, progress)?;
     if plane.is_empty() {
         return Err(Error::input(
             Place::default(),
@@ -69,12 +75,23 @@ pub fn prepare(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result
     let duplicates = (rows - plane.len()) as u64;
 
     progress.stage("composing", 0);
-    let plan = compose(&plane, p)?;
+    let windows = windows(&plane, p)?;
+    let mut aside = Aside::put(&mut plane, p, memory::room_for_keys(settings.memory), &scratch_dir(p, settings))?;
+    let plan = compose(&plane, windows, p)?;
+    if let Some(aside) = &mut aside {
+        aside.bring_times(&mut plane)?;
+    }
+    let times = batch_times(&plane, &plan);
+    plane.time = None;
+    if let Some(aside) = aside {
+        spilled += aside.bring_others(&mut plane, p)?;
+    }
     Ok(Prepared {
         source,
         tokenizer,
         plane,
         plan,
+        times,
         positives,
         left_out,
         spilled,
@@ -146,6 +163,10 @@ fn time_unit(p: &Pipeline, source: &Source) -> Option<u64> {
     }
 }
 
+fn scratch_dir(p: &Pipeline, settings: &Settings) -> PathBuf {
+    settings.spill_dir.clone().unwrap_or_else(|| store::nearest_folder(&p.output))
+}
+
 fn read_keys(
     p: &Pipeline,
     source: &Source,
@@ -156,8 +177,8 @@ fn read_keys(
     let predicate = |at, text: &Option<String>| text.as_ref().map(|t| Predicate::new(at, t, source)).transpose();
     let keep = predicate("input.where", &p.predicate)?;
     let positive = predicate("mask.positive", &p.positive)?;
-    let scratch_dir = settings.spill_dir.clone().unwrap_or_else(|| store::nearest_folder(&p.output));
-    let builder = PlaneBuilder::new(p, tokenizer, memory::room_for_tokens(settings.memory), scratch_dir);
+    let room = memory::room_for_keys(settings.memory);
+    let builder = PlaneBuilder::new(p, tokenizer, room, scratch_dir(p, settings));
     let columns: Vec<InputColumn> =
         builder.columns().iter().map(|name| Ok(source.column("columns", name)?.0)).collect::<Result<_>>()?;
     progress.stage("reading keys", source.row_groups.len());

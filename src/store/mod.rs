@@ -2,10 +2,12 @@
 #![allow(clippy::disallowed_methods)]
 
 mod scratch;
+mod shelf;
 mod staging;
 mod tally;
 
 pub use scratch::{ScratchFile, nearest_folder};
+pub use shelf::{Shelf, Waiting};
 pub use staging::Staging;
 pub use tally::{DigestWriter, digest_file};
 

@@ -27,9 +27,8 @@ proptest! {
         let value = |r: usize| (plane.identity.rows[r], plane.item.as_ref().unwrap().rows[r], if with_label { plane.label.as_ref().unwrap().rows[r] } else { 0 });
         let order = |r: usize| (plane.time.as_ref().unwrap()[r], r);
         let beaten = |r: usize, s: usize| r != s && value(r) == value(s) && (order(s) < order(r)) != last;
-        let expected: Vec<u32> = (0..plane.len())
-            .filter(|&r| (with_label && value(r).2 == 2) || !(0..plane.len()).any(|s| beaten(r, s)))
-            .map(|r| r as u32)
+        let expected: Vec<bool> = (0..plane.len())
+            .map(|r| (with_label && value(r).2 == 2) || !(0..plane.len()).any(|s| beaten(r, s)))
             .collect();
         prop_assert_eq!(found, expected);
     }

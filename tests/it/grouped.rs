@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 
-use batchwright::compose::compose;
 use proptest::prelude::*;
 
 use crate::spread::assert_exactly_once;
-use crate::support::{Shape, pipeline, plane};
+use crate::support::{Shape, compose, pipeline, plane};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]

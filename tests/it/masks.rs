@@ -4,14 +4,13 @@ use std::collections::{HashMap, HashSet};
 
 use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::{Float32Type, Int32Type, Int64Type, UInt32Type};
-use batchwright::compose::compose;
 use batchwright::keys::KeyPlane;
-use batchwright::negatives::{Columns, Positives, log_q};
+use batchwright::negatives::{Columns, LogQ, Positives};
 use batchwright::pipeline::{Encoding, Pipeline};
 use batchwright::schema::Generated;
 use proptest::prelude::*;
 
-use crate::support::{Shape, pipeline, plane};
+use crate::support::{Shape, compose, pipeline, plane};
 
 const RULES: &[&str] = &[
     "[]",
@@ -63,7 +62,8 @@ fn assert_masks(p: &Pipeline, whole: &KeyPlane, plane: &KeyPlane) {
         known.entry(whole.identity.rows[row]).or_default().insert(whole.item.as_ref().expect("items").rows[row]);
     }
     let rules: Vec<String> = p.rules.iter().map(|r| r.text()).collect();
-    let columns = Columns { pipeline: p, plane, plan: &plan, positives: Some(&positives), log_q: log_q(plane, &plan) };
+    let columns =
+        Columns { pipeline: p, plane, plan: &plan, positives: Some(&positives), log_q: LogQ::new(plane, &plan) };
     for b in 0..plan.batches() {
         let out = columns.batch(b).expect("columns");
         let arrays: HashMap<&str, _> = Generated::of(p).into_iter().map(|g| g.name()).zip(&out.arrays).collect();

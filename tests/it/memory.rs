@@ -10,14 +10,14 @@ use crate::determinism::files;
 use crate::support::{Project, Shape, pipeline, write_parquet};
 
 #[test]
-fn keys_that_are_all_different_spill_too() {
+fn keys_that_are_all_different_spill_too_in_any_mode() {
     let rows = 40_000i64;
     let project = Project::new(
         r#"
         input.shards = ["in.parquet"]
-        columns = { identity = "user", request = "request", item = "item" }
+        columns = { identity = "user", request = "request", item = "item", time = "ts", label = "kind" }
         compose.batch_size = 256
-        mask.rules = ["same:identity"]
+        mask.rules = ["same:identity", "same:device"]
         output.path = "out"
         "#,
     );
@@ -26,25 +26,39 @@ fn keys_that_are_all_different_spill_too() {
         RecordBatch::try_from_iter([
             ("user", Arc::new(ids.clone().map(|k| Some(format!("u{}", k / 2))).collect::<StringArray>()) as ArrayRef),
             ("request", Arc::new(ids.clone().map(|k| k * 7).collect::<Int64Array>()) as ArrayRef),
-            ("item", Arc::new(ids.map(|k| k * k).collect::<Int64Array>()) as ArrayRef),
+            ("item", Arc::new(ids.clone().map(|k| k * k).collect::<Int64Array>()) as ArrayRef),
+            ("ts", Arc::new(ids.clone().map(|k| k * 7919 % rows).collect::<Int64Array>()) as ArrayRef),
+            (
+                "kind",
+                Arc::new(ids.clone().map(|k| Some(["a", "b"][k as usize % 2])).collect::<StringArray>()) as ArrayRef,
+            ),
+            ("device", Arc::new(ids.map(|k| k % 900).collect::<Int64Array>()) as ArrayRef),
         ])
         .unwrap()
     };
     write_parquet(&project.path("in.parquet"), &[0, 1, 2, 3].map(|k| batch(k * rows / 4)));
-    let run = |memory: &str| {
-        let json = project.succeed(&["--overwrite", "--memory", memory, "--format", "json"]).stdout;
-        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
-        assert_eq!(json["counts"]["items"], rows);
-        (json["spilled_bytes"].as_u64().unwrap(), files(&project.path("out")))
-    };
-    let (ample, expected) = run("4GiB");
-    assert_eq!(ample, 0);
-    let (spilled, found) = run("1MiB");
-    // Token and place of each request and item, and of every other identity; the payload alone takes less.
-    assert!(spilled > rows as u64 * 24 * 5 / 2, "{spilled} bytes");
-    assert!(found == expected);
-    let left = std::fs::read_dir(project.path("")).unwrap().count();
-    assert_eq!(left, 3, "scratch files were left");
+    let grouped = ["compose.mode=identity_grouped", "compose.group.classes={ a = 1, b = 1 }"];
+    for mode in
+        [&["compose.window=9000"] as &[_], &["compose.mode=user_spread"], &["compose.mode=request_packed"], &grouped]
+    {
+        let run = |memory: &str| {
+            let sets = mode.iter().flat_map(|set| ["--set", set]);
+            let args = ["--overwrite", "--memory", memory, "--format", "json"].into_iter().chain(sets);
+            let json = project.succeed(&args.collect::<Vec<_>>()).stdout;
+            let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+            assert_eq!(json["counts"]["items"], rows);
+            (json["spilled_bytes"].as_u64().unwrap(), files(&project.path("out")))
+        };
+        let (ample, expected) = run("4GiB");
+        assert_eq!(ample, 0);
+        let (spilled, found) = run("1MiB");
+        // Token and place of each request and item, and of every other identity; then times, and rows in the input, that wait
+        // for codes, and both with items while rows are composed. The payload alone takes less.
+        assert!(spilled > rows as u64 * (24 * 5 / 2 + 12 + 16), "{spilled} bytes");
+        assert!(found == expected, "{mode:?}");
+        let left = std::fs::read_dir(project.path("")).unwrap().count();
+        assert_eq!(left, 3, "scratch files were left");
+    }
 }
 
 #[test]

@@ -4,11 +4,10 @@ use std::collections::HashMap;
 
 use arrow::array::{Array, AsArray, FixedSizeListArray, RecordBatch};
 use arrow::datatypes::{Float32Type, Int32Type, Int64Type};
-use batchwright::compose::compose;
 use proptest::prelude::*;
 
 use crate::spread::assert_exactly_once;
-use crate::support::{Project, Shape, column, pipeline, plane, rows_of};
+use crate::support::{Project, Shape, column, compose, pipeline, plane, rows_of};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]

@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use batchwright::compose::{Plan, compose};
+use batchwright::compose::Plan;
 use batchwright::keys::{Codes, KeyPlane};
 use batchwright::pipeline::Pipeline;
 use batchwright::stats::co_user_ratio;
 use proptest::prelude::*;
 
-use crate::support::{Shape, pipeline, plane};
+use crate::support::{Shape, compose, pipeline, plane};
 
 /// Every example is there exactly once with copy 0, in reading order before its copies, or is listed as dropped.
 pub fn assert_exactly_once(plane: &KeyPlane, plan: &Plan) {

@@ -5,5 +5,5 @@ mod plane;
 mod project;
 
 pub use data::{column, read_dataset, rows_of, table, write_parquet};
-pub use plane::{Shape, pipeline, plane};
+pub use plane::{Shape, compose, pipeline, plane};
 pub use project::{Project, shared};

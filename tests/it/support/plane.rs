@@ -1,5 +1,7 @@
 //! Random key planes of awkward shapes.
 
+use batchwright::compose::{self, Plan};
+use batchwright::error::Result;
 use batchwright::keys::{Codes, KeyPlane, Labels};
 use batchwright::pipeline::{self, Pipeline};
 use proptest::prelude::*;
@@ -71,4 +73,9 @@ pub fn pipeline(shape: &Shape, more: &[(&str, &str)]) -> Pipeline {
     ];
     sets.extend(more.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
     pipeline::load(&path, &sets).unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// The plan of a plane, as a run makes it.
+pub fn compose(plane: &KeyPlane, p: &Pipeline) -> Result<Plan> {
+    compose::compose(plane, compose::windows(plane, p)?, p)
 }
