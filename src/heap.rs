@@ -13,7 +13,7 @@ const PAGE: usize = 4096;
 /// fresh ones for the next array, which took 4 % of a run. Its thresholds follow the largest block that was freed; this one
 /// is never touched, so it costs nothing, nor does it on systems with other allocators.
 pub fn keep_freed(limit: Option<u64>) {
-    let block = limit.map_or(LARGEST, |limit| limit / 64).min(LARGEST);
+    let block = limit.map_or(LARGEST, |limit| limit / 32).min(LARGEST);
     // With the allocator's header, rounded up to whole pages, it must stay below 32 MiB: from larger ones glibc learns nothing.
     drop(black_box(Vec::<u8>::with_capacity((block as usize).saturating_sub(2 * PAGE))));
 }
