@@ -1,5 +1,5 @@
 //! The key plane: what is known of each example before its payload is touched. Plain data that the
-//! stages hand to one another; ~50 bytes a row.
+//! stages hand to one another; ~30 bytes a row.
 //!
 //! Rows are ordinals into the plane, in input order. Values are dense codes: equal values have equal codes,
 //! and a null where nulls are never equal has a code of its own.

@@ -45,7 +45,7 @@ pub fn room_for_keys(limit: Option<u64>) -> u64 {
 /// Shares out `limit`, or half of what is free.
 pub fn budget(p: &Pipeline, prepared: &Prepared, limit: Option<u64>) -> Budget {
     let all = limit.unwrap_or_else(half_of_free);
-    let keys = keys(prepared);
+    let keys = keys(p, prepared);
     let payload = payload_bytes(p, prepared);
     // One is encoded while another is written.
     let in_flight = IN_FLIGHT + 2 * Cuts::row_group_bytes(p, prepared.source.row_bytes()).min(payload.in_parts);
@@ -76,7 +76,7 @@ pub fn memory(p: &Pipeline, prepared: &Prepared, limit: Option<u64>) -> Memory {
     let payload = payload_bytes(p, prepared);
     let Budget { payload: room, short_of, .. } = budget(p, prepared, limit);
     let spill = if payload.whole > room { payload.in_parts } else { 0 };
-    Memory { keys: keys(prepared), payload: payload.whole, spill: spill + prepared.spilled, short_of }
+    Memory { keys: keys(p, prepared), payload: payload.whole, spill: spill + prepared.spilled, short_of }
 }
 
 /// Decoded bytes of what is carried, as far as the footers tell.
@@ -115,14 +115,24 @@ pub fn payload_bytes(p: &Pipeline, prepared: &Prepared) -> PayloadBytes {
     bytes
 }
 
-/// What is held of keys once they are composed, and a little more than the most that is held before.
-fn keys(prepared: &Prepared) -> u64 {
-    let plane = &prepared.plane;
-    let coded = [&plane.request, &plane.item].into_iter().flatten().count() + plane.columns.len() + 2;
-    let distinct = |codes: Option<&Codes>| codes.map_or(0, |c| c.len() as u64);
+/// The most that is held of keys: while they are composed, or once they are.
+fn keys(p: &Pipeline, prepared: &Prepared) -> u64 {
+    let Prepared { plane, plan, .. } = prepared;
+    let of = |held: bool, bytes: u64| if held { bytes } else { 0 };
+    let codes = [Some(&plane.identity), plane.request.as_ref(), plane.item.as_ref()];
+    let coded = codes.into_iter().flatten().count() + plane.columns.len() + usize::from(plane.label.is_some());
+    // And the row in the input.
+    let row = 4 * coded as u64 + 4 + of(plane.positive.is_some(), 1);
+    // Times, an order and what sorts it; or an order, where it came from, and batches.
+    let before = if prepared.times.is_some() { 16 } else { 12 };
+    // The plan, copies, and logQ, by position; each part's rows, and carriers where requests stand in many parts.
+    let windows = plan.pools.len() > 1 && plane.item.is_some();
+    let position = 4 + of(!plan.copy.is_empty(), 4) + of(windows, 4);
+    let parts = 4 + of(p.mode != Mode::RequestPacked && !p.request_columns.is_empty(), 4);
     let rows = plane.len() as u64;
-    // Beside the codes: rows in the input, and either times or the plan and each part's rows.
-    rows * (4 * coded as u64 + 12)
+    let distinct = |codes: Option<&Codes>| codes.map_or(0, |c| c.len() as u64);
+    rows * row
+        + (rows * before).max(plan.order.len() as u64 * position + rows * parts)
         // A token and a rank; a token, two counts, an example, and what sorts them; a carrier and its row.
         + distinct(Some(&plane.identity)) * 24
         + distinct(plane.item.as_ref()) * 48

@@ -41,7 +41,7 @@ pub struct Prepared {
     pub item_example: Vec<u32>,
 }
 
-/// Reads keys and composes; writes nothing but a nameless scratch file, if keys need one.
+/// Reads keys and composes; writes nothing but nameless scratch files, if keys need them.
 pub fn prepare(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Prepared> {
     let tokenizer = match (p.hash, &p.key_file) {
         (Hash::Blake3, Some(key_file)) => Tokenizer::blake3(key_file)?,

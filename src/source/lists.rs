@@ -31,6 +31,13 @@ pub struct Lists<'a> {
     empty: i16,
 }
 
+/// How many lists are wanted.
+struct Rows {
+    /// Those of the row group; what a chunk holds beyond is not looked at.
+    total: usize,
+    at_once: usize,
+}
+
 /// Levels that are looked at together where all say the same.
 const STRIDE: usize = 32;
 
@@ -53,8 +60,8 @@ impl<'a> Lists<'a> {
         (plain && column.max_rep_level() == 1).then_some(Lists { list, element, leaf, physical, empty })
     }
 
-    /// Hands arrays of up to `rows` lists to `each`, in order, until the row group ends or it meets what the general reader is
-    /// for. The inner result is that of `each`.
+    /// Hands arrays of up to `rows` lists to `each`, in order, until it has the row group's number or meets what the general
+    /// reader is for. The inner result is that of `each`.
     pub fn decode<R: ChunkReader + 'static>(
         &self,
         file: R,
@@ -66,6 +73,7 @@ impl<'a> Lists<'a> {
         let total = usize::try_from(group.num_rows()).unwrap_or(0);
         let pages = Box::new(SerializedPageReader::new(Arc::new(file), chunk, total, None)?);
         let column = chunk.column_descr_ptr();
+        let rows = Rows { total, at_once: rows };
         match self.physical {
             Physical::INT32 => {
                 self.arrays::<Int32Type, stored::Int32Type>(ColumnReaderImpl::new(column, pages), rows, each)
@@ -83,7 +91,7 @@ impl<'a> Lists<'a> {
     fn arrays<A, P>(
         &self,
         mut reader: ColumnReaderImpl<P>,
-        rows: usize,
+        rows: Rows,
         each: &mut dyn FnMut(ArrayRef) -> Result<()>,
     ) -> ParquetResult<Result<()>>
     where
@@ -91,12 +99,18 @@ impl<'a> Lists<'a> {
         P: StoredType<T = A::Native>,
     {
         let (mut definitions, mut repetitions, mut most) = (Vec::new(), Vec::new(), 0);
-        loop {
+        let mut left = rows.total;
+        while left > 0 {
             definitions.clear();
             repetitions.clear();
             let mut values: Vec<A::Native> = Vec::with_capacity(most);
-            let (lists, _, _) =
-                reader.read_records(rows, Some(&mut definitions), Some(&mut repetitions), &mut values)?;
+            let (lists, _, _) = reader.read_records(
+                rows.at_once.min(left),
+                Some(&mut definitions),
+                Some(&mut repetitions),
+                &mut values,
+            )?;
+            left -= lists.min(left);
             most = most.max(values.len());
             let levels = Levels { definitions: &definitions, repetitions: &repetitions, empty: self.empty };
             let numbers = PrimitiveArray::<A>::new(ScalarBuffer::from(values), None);
@@ -109,6 +123,7 @@ impl<'a> Lists<'a> {
                 None => return Ok(Ok(())),
             }
         }
+        Ok(Ok(()))
     }
 
     /// `None` where there is nothing, and where the general reader must see to it.
@@ -273,6 +288,22 @@ mod tests {
             prop_assert_eq!(at, null.map_or(number, |null| null - null % at_once));
         }
     }
+    #[test]
+    fn no_more_lists_are_read_than_the_row_group_has() {
+        let file =
+            written(&typed(&vec![Some(vec![Some(1)]); 50], &DataType::Int64), 7, false, WriterVersion::PARQUET_1_0);
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file.clone()).unwrap();
+        let group = builder.metadata().row_group(0).clone().into_builder().set_num_rows(33).build().unwrap();
+        let lists = Lists::of(builder.schema().field(0).data_type(), builder.parquet_schema(), 0).unwrap();
+        let mut lens = Vec::new();
+        let each = &mut |array: ArrayRef| {
+            lens.push(array.len());
+            Ok(())
+        };
+        lists.decode(file, &group, 20, each).unwrap().unwrap();
+        assert_eq!(lens, [20, 13]);
+    }
+
     #[test]
     fn older_ways_to_write_lists_are_read_too() {
         for message in [
