@@ -17,6 +17,12 @@ What profiling taught, so that nobody has to find it again:
   in the input and not in the output: columns are tried on the output's first rows.
 - Interning equal bitmaps (and never copying them) takes half of the time that compressing two gigabytes of plain ones did.
 - One value of a request's columns serves all its rows: a third of the memory, and gathering stays in the caches.
+- Ids are small numbers in wide columns. Stored as differences, they leave zstd a third to look at: a quarter less CPU for
+  the inline layout, a third less to read it. What repeats side by side (packed, inline) zstd finds only in plain values.
+- The general reader of nested columns grows its buffers of levels for each array: a twelfth of a packed run.
+- Hashing half a kilobyte for each row to find that it shares its mask took a twentieth: within a batch that is known.
+- Copying runs of rows instead of single ones gains nothing: gathering waits for memory, not for the calls.
+- LZ4 took most of what spilling costs, and small numbers in 32 bits are as small.
 - Pieces of a few rows made spilling as dear as all the rest: arrays that are spilled are larger than those looked at once.
 """
 import argparse, json, os, resource, shutil, statistics, subprocess, sys, time
