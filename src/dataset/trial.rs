@@ -61,7 +61,7 @@ pub fn leaf_encodings(
     };
     let plain = sizes(&|_| Plain)?;
     let dictionary = if all.clone().any(served) { sizes(&|_| Dictionary)? } else { plain.clone() };
-    let others = sizes(&other)?;
+    let others = if all.clone().any(|leaf| other(leaf) != Plain) { sizes(&other)? } else { plain.clone() };
     let choose = |leaf: usize| match leaf {
         _ if served(leaf) && dictionary[leaf] <= DICTIONARY_MAY * plain[leaf] => Dictionary,
         _ if others[leaf] <= OTHERS_MUST * plain[leaf] => other(leaf),

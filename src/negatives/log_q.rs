@@ -12,7 +12,7 @@ pub fn ln_share(count: u64, total: u64) -> f32 {
 }
 
 /// Counts below this are looked up: most items are rarer, and a logarithm a row took a hundredth of a run.
-const RARE: u32 = 4096;
+const RARE: usize = 4096;
 
 /// logQ of what a plan places.
 pub enum LogQ {
@@ -47,7 +47,7 @@ impl LogQ {
             }
             // An item that occurs only as a copy has its original in an earlier pool: its share here counts as one.
             let of = |count: u32| ln_share(count.max(1).into(), total.max(1));
-            let rare: Vec<f32> = (0..RARE.min(end as u32 - start as u32)).map(of).collect();
+            let rare: Vec<f32> = (0..RARE.min(end - start) as u32).map(of).collect();
             let share = |count: u32| rare.get(count as usize).copied().unwrap_or_else(|| of(count));
             if plan.pools.len() == 1 {
                 return Some(LogQ::OfItems(counts.into_par_iter().map(share).collect()));

@@ -17,16 +17,12 @@ pub struct Aside {
 impl Aside {
     /// Takes from the plane what [`crate::compose::compose`] does not look at, if that is more than `room` bytes.
     pub fn put(plane: &mut KeyPlane, p: &Pipeline, room: u64, dir: &Path) -> Result<Option<Self>> {
-        let time = plane.time.take();
-        let others: Vec<Vec<u32>> = unasked(plane, p).into_iter().map(std::mem::take).collect();
-        let bytes = time.as_ref().map_or(0, |time| 8 * time.len()) + others.iter().map(|o| 4 * o.len()).sum::<usize>();
-        let Some(mut shelf) = Shelf::beyond(room, bytes, dir)? else {
-            plane.time = time;
-            unasked(plane, p).into_iter().zip(others).for_each(|(column, other)| *column = other);
-            return Ok(None);
-        };
-        let time = time.map(|time| shelf.put(time)).transpose()?;
-        let others = others.into_iter().map(|other| shelf.put(other)).collect::<Result<_>>()?;
+        let times = plane.time.as_ref().map_or(0, |time| 8 * time.len());
+        let others = unasked(plane, p).iter().map(|column| 4 * column.len()).sum::<usize>();
+        let Some(mut shelf) = Shelf::beyond(room, times + others, dir)? else { return Ok(None) };
+        let time = plane.time.take().map(|time| shelf.put(time)).transpose()?;
+        let others = unasked(plane, p).into_iter().map(|column| shelf.put(std::mem::take(column)));
+        let others = others.collect::<Result<_>>()?;
         Ok(Some(Aside { time, others, shelf }))
     }
 
