@@ -13,7 +13,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, Parq
 use parquet::basic::{Compression, Encoding};
 use rayon::prelude::*;
 
-use batchwright::dataset::{ColumnHints, LeafEncoding, writer_properties};
+use batchwright::dataset::{ColumnHints, LeafEncoding, LeafStorage, writer_properties};
 use batchwright::schema::{NEGATIVES, SAME_USER};
 
 fn main() {
@@ -59,7 +59,7 @@ fn encode(batches: &[RecordBatch], hints: &ColumnHints) {
     writer.close().expect("a footer");
 }
 
-/// The encodings that a shard has.
+/// How a shard's columns are stored.
 fn hints(file: &Path) -> ColumnHints {
     let file = std::fs::File::open(file).expect("a file");
     let footer = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).expect("a footer");
@@ -79,7 +79,8 @@ fn hints(file: &Path) -> ColumnHints {
                 hints.bitmaps.push((bitmaps, usize::MAX));
             }
         }
-        hints.leaves.entry(name).or_default().push(encoding);
+        let compressed = column.compression() != Compression::UNCOMPRESSED;
+        hints.leaves.entry(name).or_default().push(LeafStorage { encoding, compressed });
     }
     hints
 }

@@ -22,11 +22,19 @@ pub enum LeafEncoding {
     Delta,
 }
 
+/// How a leaf of a payload column is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeafStorage {
+    pub encoding: LeafEncoding,
+    /// Whether compressing it is worth the time.
+    pub compressed: bool,
+}
+
 /// What the data asks for.
 #[derive(Debug, Default, Clone)]
 pub struct ColumnHints {
     /// For top-level payload columns by name, of each leaf.
-    pub leaves: HashMap<String, Vec<LeafEncoding>>,
+    pub leaves: HashMap<String, Vec<LeafStorage>>,
     /// Whether the input stores its 64-bit dates as days, which other readers then take for dates.
     pub dates_as_days: bool,
     /// Bitmap columns of which rows come again, and the most bytes that a row group's distinct ones are worth; the others
@@ -69,7 +77,10 @@ pub fn writer_properties(schema: &Schema, compression: Compression, hints: &Colu
             | schema::EXCLUDED
             | schema::VALID_NEGATIVES => set_encoding(builder, path, LeafEncoding::Delta),
             _ => match leaf {
-                Some(leaf) => set_encoding(builder, path, leaf),
+                Some(LeafStorage { encoding, compressed }) => {
+                    let codec = if compressed { compression } else { Compression::UNCOMPRESSED };
+                    set_encoding(builder, path.clone(), encoding).set_column_compression(path, codec)
+                }
                 None => builder,
             },
         };

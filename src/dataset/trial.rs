@@ -1,4 +1,4 @@
-//! Chooses how a payload column is encoded, by trying on the first rows of the output.
+//! Chooses how a payload column is stored, by trying on the first rows of the output.
 //!
 //! Composition changes what compresses: values that repeat side by side in the input, like the columns of a request, may
 //! stand far apart in the output. So the input's word for a dictionary counts only if the output's rows bear it out.
@@ -12,7 +12,7 @@ use parquet::basic::{Compression, Type};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
-use super::encoding::{LeafEncoding, set_encoding};
+use super::encoding::{LeafEncoding, LeafStorage, set_encoding};
 
 /// Rows that decide.
 pub const TRIAL_ROWS: usize = 8192;
@@ -22,13 +22,26 @@ const DICTIONARY_MAY: f64 = 1.1;
 /// What byte-stream-split or delta must come to, of plain.
 const OTHERS_MUST: f64 = 0.97;
 
-/// The encoding of each leaf of a column with these rows. `dictionary`: by leaf, whether the input's dictionaries served.
-pub fn leaf_encodings(
+/// What compression must come to, of encoded values, to be worth its time. Packed differences have little left to take away:
+/// trying took a twentieth of an inline run.
+const COMPRESSED_MUST: f64 = 0.95;
+/// Encoded bytes a row of leaves that it is asked of; those of narrow ones take no time.
+const WIDE: f64 = 32.0;
+
+/// What a leaf of the first rows takes, in bytes.
+#[derive(Clone, Copy)]
+struct Size {
+    encoded: f64,
+    compressed: f64,
+}
+
+/// The storage of each leaf of a column with these rows. `dictionary`: by leaf, whether the input's dictionaries served.
+pub fn leaf_storage(
     field: &FieldRef,
     rows: &[ArrayRef],
     dictionary: &[bool],
     compression: Compression,
-) -> Result<Vec<LeafEncoding>, ParquetError> {
+) -> Result<Vec<LeafStorage>, ParquetError> {
     use LeafEncoding::{Delta, Dictionary, Plain, Split};
     let schema = Arc::new(Schema::new(vec![Arc::clone(field)]));
     let leaves = ArrowSchemaConverter::new().convert(&schema)?;
@@ -40,10 +53,7 @@ pub fn leaf_encodings(
     };
     let served = |leaf: usize| dictionary.get(leaf).copied().unwrap_or(false);
     let all = 0..leaves.num_columns();
-    if !all.clone().any(|leaf| other(leaf) != Plain || served(leaf)) {
-        return Ok(vec![Plain; leaves.num_columns()]);
-    }
-    let sizes = |encoding: &dyn Fn(usize) -> LeafEncoding| -> Result<Vec<f64>, ParquetError> {
+    let sizes = |encoding: &dyn Fn(usize) -> LeafEncoding| -> Result<Vec<Size>, ParquetError> {
         let mut builder = WriterProperties::builder()
             .set_compression(compression)
             .set_statistics_enabled(EnabledStatistics::None)
@@ -56,16 +66,27 @@ pub fn leaf_encodings(
             writer.write(&RecordBatch::try_new(Arc::clone(&schema), vec![Arc::clone(array)])?)?;
         }
         let footer = writer.close()?;
-        let size = |leaf: usize| footer.row_groups().iter().map(|g| g.column(leaf).compressed_size() as f64).sum();
+        let chunks = |leaf: usize| footer.row_groups().iter().map(move |group| group.column(leaf));
+        let size = |leaf: usize| Size {
+            encoded: chunks(leaf).map(|chunk| chunk.uncompressed_size() as f64).sum(),
+            compressed: chunks(leaf).map(|chunk| chunk.compressed_size() as f64).sum(),
+        };
         Ok(all.clone().map(size).collect())
     };
     let plain = sizes(&|_| Plain)?;
     let dictionary = if all.clone().any(served) { sizes(&|_| Dictionary)? } else { plain.clone() };
     let others = if all.clone().any(|leaf| other(leaf) != Plain) { sizes(&other)? } else { plain.clone() };
-    let choose = |leaf: usize| match leaf {
-        _ if served(leaf) && dictionary[leaf] <= DICTIONARY_MAY * plain[leaf] => Dictionary,
-        _ if others[leaf] <= OTHERS_MUST * plain[leaf] => other(leaf),
-        _ => Plain,
+    let number: usize = rows.iter().map(|array| array.len()).sum();
+    let choose = |leaf: usize| {
+        let (encoding, size) = match plain[leaf].compressed {
+            plain if served(leaf) && dictionary[leaf].compressed <= DICTIONARY_MAY * plain => {
+                (Dictionary, dictionary[leaf])
+            }
+            plain if others[leaf].compressed <= OTHERS_MUST * plain => (other(leaf), others[leaf]),
+            _ => (Plain, plain[leaf]),
+        };
+        let wide = size.encoded >= WIDE * number as f64;
+        LeafStorage { encoding, compressed: !wide || size.compressed <= COMPRESSED_MUST * size.encoded }
     };
     Ok(all.map(choose).collect())
 }

@@ -10,7 +10,7 @@ use parquet::file::properties::WriterProperties;
 use rayon::prelude::*;
 
 use crate::compose::Plan;
-use crate::dataset::{ColumnHints, Cuts, RowGroupColumns, TRIAL_ROWS, leaf_encodings, writer_properties};
+use crate::dataset::{ColumnHints, Cuts, RowGroupColumns, TRIAL_ROWS, leaf_storage, writer_properties};
 use crate::error::{Error, Result};
 use crate::keys::KeyPlane;
 use crate::negatives::{BatchColumns, Columns};
@@ -99,7 +99,7 @@ impl<'a> Output<'a> {
                     let problem = format!("column `{}` can't be encoded ({e})", carried.field.name());
                     Error::output(&p.output, problem, "drop it with input.drop")
                 };
-                leaf_encodings(&carried.field, &rows, &dictionary, p.compression).map_err(fail)
+                leaf_storage(&carried.field, &rows, &dictionary, p.compression).map_err(fail)
             });
             Some(trial.map(|leaves| (carried.field.name().clone(), leaves)))
         });

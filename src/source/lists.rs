@@ -1,24 +1,26 @@
 //! Decodes lists of numbers.
 //!
-//! Histories and embeddings are most of an input's values. The general reader of nested columns takes half as long again for
-//! them: its buffers of levels grow anew for every array, and it looks at each level to find where lists begin. Here buffers
-//! are kept, and levels that say nothing are passed over. What is not plain sailing, a null among the numbers or a list of
-//! the wrong length, is left to the general reader.
+//! Histories and embeddings are most of an input's values. The general reader of nested columns takes twice as long for
+//! them: it writes two levels for each number, and looks at both. Here the levels of a page only tell where its lists begin,
+//! and the numbers are read as those of a flat column. A null among the numbers or a list of the wrong length is left to the
+//! general reader.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use arrow::array::{ArrayRef, ArrowPrimitiveType, FixedSizeListArray, ListArray, PrimitiveArray};
 use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, FieldRef, Float32Type, Float64Type, Int32Type, Int64Type};
-use parquet::basic::{Repetition, Type as Physical};
+use parquet::basic::{Encoding, Repetition, Type as Physical};
+use parquet::column::page::{Page, PageMetadata, PageReader};
 use parquet::column::reader::ColumnReaderImpl;
 use parquet::data_type::{self as stored, DataType as StoredType};
 use parquet::errors::Result as ParquetResult;
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::reader::ChunkReader;
 use parquet::file::serialized_reader::SerializedPageReader;
-use parquet::schema::types::SchemaDescriptor;
+use parquet::schema::types::{ColumnDescriptor, ColumnPath, SchemaDescriptor, Type};
 
+use super::levels::{Definitions, PageLevels};
 use crate::error::Result;
 
 /// A top-level column of lists of numbers: one leaf, at one level of repetition.
@@ -27,8 +29,7 @@ pub struct Lists<'a> {
     element: &'a FieldRef,
     leaf: usize,
     physical: Physical,
-    /// Definition level of an empty list; below it the list is null.
-    empty: i16,
+    definitions: Definitions,
 }
 
 /// How many lists are wanted.
@@ -37,9 +38,6 @@ struct Rows {
     total: usize,
     at_once: usize,
 }
-
-/// Levels that are looked at together where all say the same.
-const STRIDE: usize = 32;
 
 impl<'a> Lists<'a> {
     /// `None` where the column is something else.
@@ -56,8 +54,9 @@ impl<'a> Lists<'a> {
                 | (DataType::Float64, Physical::DOUBLE)
         );
         let nullable = column.self_type().get_basic_info().repetition() == Repetition::OPTIONAL;
-        let empty = column.max_def_level() - i16::from(nullable) - 1;
-        (plain && column.max_rep_level() == 1).then_some(Lists { list, element, leaf, physical, empty })
+        let number = u8::try_from(column.max_def_level()).ok()?;
+        let definitions = Definitions { number, empty: number.checked_sub(u8::from(nullable) + 1)? };
+        (plain && column.max_rep_level() == 1).then_some(Lists { list, element, leaf, physical, definitions })
     }
 
     /// Hands arrays of up to `rows` lists to `each`, in order, until it has the row group's number or meets what the general
@@ -69,28 +68,20 @@ impl<'a> Lists<'a> {
         rows: usize,
         each: &mut dyn FnMut(ArrayRef) -> Result<()>,
     ) -> ParquetResult<Result<()>> {
-        let chunk = group.column(self.leaf);
         let total = usize::try_from(group.num_rows()).unwrap_or(0);
-        let pages = Box::new(SerializedPageReader::new(Arc::new(file), chunk, total, None)?);
-        let column = chunk.column_descr_ptr();
+        let pages = SerializedPageReader::new(Arc::new(file), group.column(self.leaf), total, None)?;
         let rows = Rows { total, at_once: rows };
         match self.physical {
-            Physical::INT32 => {
-                self.arrays::<Int32Type, stored::Int32Type>(ColumnReaderImpl::new(column, pages), rows, each)
-            }
-            Physical::INT64 => {
-                self.arrays::<Int64Type, stored::Int64Type>(ColumnReaderImpl::new(column, pages), rows, each)
-            }
-            Physical::FLOAT => {
-                self.arrays::<Float32Type, stored::FloatType>(ColumnReaderImpl::new(column, pages), rows, each)
-            }
-            _ => self.arrays::<Float64Type, stored::DoubleType>(ColumnReaderImpl::new(column, pages), rows, each),
+            Physical::INT32 => self.arrays::<Int32Type, stored::Int32Type>(pages, rows, each),
+            Physical::INT64 => self.arrays::<Int64Type, stored::Int64Type>(pages, rows, each),
+            Physical::FLOAT => self.arrays::<Float32Type, stored::FloatType>(pages, rows, each),
+            _ => self.arrays::<Float64Type, stored::DoubleType>(pages, rows, each),
         }
     }
 
     fn arrays<A, P>(
         &self,
-        mut reader: ColumnReaderImpl<P>,
+        pages: impl PageReader + 'static,
         rows: Rows,
         each: &mut dyn FnMut(ArrayRef) -> Result<()>,
     ) -> ParquetResult<Result<()>>
@@ -98,23 +89,34 @@ impl<'a> Lists<'a> {
         A: ArrowPrimitiveType,
         P: StoredType<T = A::Native>,
     {
-        let (mut definitions, mut repetitions, mut most) = (Vec::new(), Vec::new(), 0);
-        let mut left = rows.total;
+        let found = Arc::new(Mutex::new(Found { wanted: rows.total, ..Found::default() }));
+        let numbers = Numbers { pages, definitions: self.definitions, found: Arc::clone(&found) };
+        let flat =
+            Type::primitive_type_builder("number", self.physical).with_repetition(Repetition::REQUIRED).build()?;
+        let flat = ColumnDescriptor::new(Arc::new(flat), 0, 0, ColumnPath::new(Vec::new()));
+        let mut reader = ColumnReaderImpl::<P>::new(Arc::new(flat), Box::new(numbers));
+        let (mut values, mut most, mut left): (Vec<A::Native>, _, _) = (Vec::new(), 0, rows.total);
         while left > 0 {
-            definitions.clear();
-            repetitions.clear();
-            let mut values: Vec<A::Native> = Vec::with_capacity(most);
-            let (lists, _, _) = reader.read_records(
-                rows.at_once.min(left),
-                Some(&mut definitions),
-                Some(&mut repetitions),
-                &mut values,
-            )?;
-            left -= lists.min(left);
+            let wanted = rows.at_once.min(left);
+            // Numbers behind those of the pages bring the next page, and with it its lists.
+            loop {
+                let Some(behind) = locked(&found).beyond(wanted, values.len()) else { break };
+                if reader.read_records(behind, None, None, &mut values)?.0 < behind {
+                    locked(&found).ended = true;
+                }
+            }
+            let Some(lists) = locked(&found).take(wanted) else { return Ok(Ok(())) };
+            let end = lists.starts[lists.starts.len() - 1];
+            if end > values.len() {
+                reader.read_records(end - values.len(), None, None, &mut values)?;
+            }
             most = most.max(values.len());
-            let levels = Levels { definitions: &definitions, repetitions: &repetitions, empty: self.empty };
-            let numbers = PrimitiveArray::<A>::new(ScalarBuffer::from(values), None);
-            match self.array(lists, &levels, Arc::new(numbers)) {
+            let mut next = Vec::with_capacity(most);
+            next.extend_from_slice(&values[end.min(values.len())..]);
+            values.truncate(end);
+            left -= lists.valid.len();
+            let numbers = PrimitiveArray::<A>::new(ScalarBuffer::from(std::mem::replace(&mut values, next)), None);
+            match self.array(lists, Arc::new(numbers)) {
                 Some(array) => {
                     if let Err(e) = each(array) {
                         return Ok(Err(e));
@@ -126,65 +128,153 @@ impl<'a> Lists<'a> {
         Ok(Ok(()))
     }
 
-    /// `None` where there is nothing, and where the general reader must see to it.
-    fn array(&self, lists: usize, levels: &Levels<'_>, numbers: ArrayRef) -> Option<ArrayRef> {
-        let plain = numbers.len() == levels.repetitions.len();
+    /// `None` where the general reader must see to it.
+    fn array(&self, lists: Taken, numbers: ArrayRef) -> Option<ArrayRef> {
         let element = Arc::clone(self.element);
-        if lists == 0 || levels.repetitions.first() != Some(&0) || i32::try_from(numbers.len()).is_err() {
-            return None;
-        }
         if let DataType::FixedSizeList(_, length) = self.list {
             let size = usize::try_from(*length).ok()?;
-            let fits = plain && lists.checked_mul(size) == Some(numbers.len()) && levels.begin_every(size);
+            let fits =
+                lists.valid.iter().all(|valid| *valid) && lists.starts.windows(2).all(|ends| ends[1] - ends[0] == size);
             let array = || FixedSizeListArray::try_new(element, *length, numbers, None).ok();
             return fits.then(array)?.map(|array| Arc::new(array) as ArrayRef);
         }
-        let (starts, nulls) = if plain { (levels.starts(lists), None) } else { levels.starts_and_nulls(lists) };
-        let fits = starts.len() == lists + 1 && starts.last() == Some(&(numbers.len() as i32));
-        let array = || ListArray::try_new(element, OffsetBuffer::new(starts.into()), numbers, nulls).ok();
-        fits.then(array)?.map(|array| Arc::new(array) as ArrayRef)
+        let offsets: Vec<i32> =
+            lists.starts.into_iter().map(|start| i32::try_from(start).ok()).collect::<Option<_>>()?;
+        let nulls = Some(NullBuffer::from(lists.valid)).filter(|nulls| nulls.null_count() > 0);
+        ListArray::try_new(element, OffsetBuffer::new(offsets.into()), numbers, nulls)
+            .ok()
+            .map(|array| Arc::new(array) as ArrayRef)
     }
 }
 
-/// The levels of whole lists, one for each number and for each list without any.
-struct Levels<'a> {
-    definitions: &'a [i16],
-    repetitions: &'a [i16],
-    empty: i16,
+/// The lists of the pages so far that were not taken yet. Ordinals of numbers count from the first list's.
+#[derive(Default)]
+struct Found {
+    starts: Vec<usize>,
+    valid: Vec<bool>,
+    /// Numbers of the pages.
+    numbers: usize,
+    /// Lists that may still be found.
+    wanted: usize,
+    /// Whether the pages ended, or were given up: then the list that came last may lack numbers.
+    ended: bool,
+    given_up: bool,
 }
 
-impl Levels<'_> {
-    /// Whether a list begins at every multiple of `size`, and nowhere else.
-    fn begin_every(&self, size: usize) -> bool {
-        let mut lists = self.repetitions.chunks_exact(size.max(1));
-        lists.all(|list| list[0] == 0 && list[1..].iter().fold(1, |all, level| all & level) == 1)
+/// Whole lists.
+struct Taken {
+    /// And the end of the last.
+    starts: Vec<usize>,
+    valid: Vec<bool>,
+}
+
+impl Found {
+    /// How many numbers to read after `read` of them to get to the next page, while fewer than `wanted` lists are whole.
+    fn beyond(&self, wanted: usize, read: usize) -> Option<usize> {
+        (!self.ended && self.starts.len() <= wanted).then_some(self.numbers + 1 - read)
     }
 
-    /// Where lists begin and the last one ends; each has numbers, and none is null.
-    fn starts(&self, lists: usize) -> Vec<i32> {
-        let mut starts = Vec::with_capacity(lists + 1);
-        for (levels, at) in self.repetitions.chunks(STRIDE).zip((0i32..).step_by(STRIDE)) {
-            if levels.iter().fold(1, |all, level| all & level) == 0 {
-                starts.extend(levels.iter().zip(at..).filter(|(level, _)| **level == 0).map(|(_, at)| at));
-            }
+    /// Up to `wanted` lists; `None` if there is none.
+    fn take(&mut self, wanted: usize) -> Option<Taken> {
+        let whole = if self.given_up { self.starts.len().saturating_sub(1) } else { self.starts.len() };
+        let lists = wanted.min(whole);
+        let end = self.starts.get(lists).copied().unwrap_or(self.numbers);
+        if lists == 0 || self.starts[0] != 0 {
+            return None;
         }
-        starts.push(self.repetitions.len() as i32);
-        starts
+        let mut starts: Vec<usize> = self.starts.drain(..lists).collect();
+        starts.push(end);
+        self.starts.iter_mut().for_each(|start| *start -= end);
+        self.numbers -= end;
+        Some(Taken { starts, valid: self.valid.drain(..lists).collect() })
     }
 
-    /// As [`Self::starts`], of lists that may be empty or null. Where a number is null, the end is beyond the numbers.
-    fn starts_and_nulls(&self, lists: usize) -> (Vec<i32>, Option<NullBuffer>) {
-        let (mut starts, mut valid) = (Vec::with_capacity(lists + 1), Vec::with_capacity(lists));
-        let mut at = 0;
-        for (definition, repetition) in self.definitions.iter().zip(self.repetitions) {
-            if *repetition == 0 {
-                starts.push(at);
-                valid.push(*definition >= self.empty);
-            }
-            at += i32::from(*definition > self.empty);
+    /// Takes in the lists of a page; gives the page with nothing but numbers, or `None` without any.
+    fn add(&mut self, page: &Page, definitions: Definitions) -> Option<Option<Page>> {
+        let (levels, numbers) = split(page)?;
+        let lists = levels.lists(definitions, self.wanted + 1)?;
+        self.wanted -= lists.starts.len().min(self.wanted);
+        self.starts.extend(lists.starts.iter().map(|start| self.numbers + start));
+        self.valid.extend(lists.valid);
+        self.numbers += lists.numbers;
+        let flat = |num_values| Page::DataPage {
+            buf: page.buffer().slice(page.buffer().len() - numbers..),
+            num_values,
+            encoding: page.encoding(),
+            def_level_encoding: Encoding::RLE,
+            rep_level_encoding: Encoding::RLE,
+            statistics: None,
+        };
+        Some(u32::try_from(lists.numbers).ok().filter(|numbers| *numbers > 0).map(flat))
+    }
+}
+
+fn locked(found: &Mutex<Found>) -> MutexGuard<'_, Found> {
+    found.lock().unwrap_or_else(|p| p.into_inner())
+}
+
+/// The levels of a data page, and the length of what is behind them; `None` where they are encoded in the way of old, or cut.
+fn split(page: &Page) -> Option<(PageLevels<'_>, usize)> {
+    let number = page.num_values() as usize;
+    let (repetitions, definitions, numbers) = match page {
+        Page::DataPage { buf, rep_level_encoding: Encoding::RLE, def_level_encoding: Encoding::RLE, .. } => {
+            let sized = |bytes: &'_ [u8]| -> Option<(usize, usize)> {
+                let length = u32::from_le_bytes(*bytes.first_chunk()?) as usize;
+                Some((4, 4usize.checked_add(length)?)).filter(|(_, end)| *end <= bytes.len())
+            };
+            let (start, end) = sized(buf)?;
+            let (repetitions, rest) = (&buf[start..end], &buf[end..]);
+            let (start, end) = sized(rest)?;
+            (repetitions, &rest[start..end], rest.len() - end)
         }
-        starts.push(at);
-        (starts, Some(NullBuffer::from(valid)).filter(|nulls| nulls.null_count() > 0))
+        Page::DataPageV2 { buf, rep_levels_byte_len, def_levels_byte_len, .. } => {
+            let (repetitions, rest) = buf.split_at_checked(*rep_levels_byte_len as usize)?;
+            let (definitions, numbers) = rest.split_at_checked(*def_levels_byte_len as usize)?;
+            (repetitions, definitions, numbers.len())
+        }
+        _ => return None,
+    };
+    Some((PageLevels { number, repetitions, definitions }, numbers))
+}
+
+/// Pages of lists as those of a required column of numbers.
+struct Numbers<P> {
+    pages: P,
+    definitions: Definitions,
+    found: Arc<Mutex<Found>>,
+}
+
+impl<P: PageReader> Iterator for Numbers<P> {
+    type Item = ParquetResult<Page>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.get_next_page().transpose()
+    }
+}
+
+impl<P: PageReader> PageReader for Numbers<P> {
+    fn get_next_page(&mut self) -> ParquetResult<Option<Page>> {
+        let mut found = locked(&self.found);
+        while !found.given_up {
+            let Some(page) = self.pages.get_next_page()? else { return Ok(None) };
+            if page.is_dictionary_page() {
+                return Ok(Some(page));
+            }
+            match found.add(&page, self.definitions) {
+                Some(Some(numbers)) => return Ok(Some(numbers)),
+                Some(None) => {}
+                None => found.given_up = true,
+            }
+        }
+        Ok(None)
+    }
+
+    fn peek_next_page(&mut self) -> ParquetResult<Option<PageMetadata>> {
+        self.pages.peek_next_page()
+    }
+
+    fn skip_next_page(&mut self) -> ParquetResult<()> {
+        self.pages.skip_next_page()
     }
 }
 
@@ -268,8 +358,11 @@ mod tests {
                 prop_assert_eq!(array, &theirs.slice(at, array.len()));
                 at += array.len();
             }
-            let first_null = rows.iter().position(|row| row.iter().flatten().any(Option::is_none));
-            prop_assert_eq!(at, first_null.map_or(rows.len(), |first| first - first % at_once));
+            // A page with a null is given up, and with it the list that began before.
+            match rows.iter().position(|row| row.iter().flatten().any(Option::is_none)) {
+                Some(first) => prop_assert!(at <= first),
+                None => prop_assert_eq!(at, rows.len()),
+            }
         }
 
         #[test]
@@ -284,8 +377,10 @@ mod tests {
                 prop_assert_eq!(array, &theirs.slice(at, array.len()));
                 at += array.len();
             }
-            let null = null.filter(|null| *null < number);
-            prop_assert_eq!(at, null.map_or(number, |null| null - null % at_once));
+            match null.filter(|null| *null < number) {
+                Some(null) => prop_assert!(at <= null),
+                None => prop_assert_eq!(at, number),
+            }
         }
     }
     #[test]

@@ -7,6 +7,7 @@
 mod decode;
 mod discover;
 mod guard;
+mod levels;
 mod lists;
 mod predicate;
 mod preflight;

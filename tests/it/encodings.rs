@@ -3,9 +3,10 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float32Array, Int32Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, Float32Array, Int32Array, Int64Array, ListArray, RecordBatch, StringArray};
+use arrow::datatypes::Int64Type;
 use parquet::arrow::ArrowWriter;
-use parquet::basic::Encoding;
+use parquet::basic::{Compression, Encoding};
 use parquet::file::properties::WriterProperties;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
@@ -17,11 +18,17 @@ fn noise(row: i64) -> i64 {
     row.wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as i64) >> 8
 }
 
+/// Noise of which neighbours have no steady difference either.
+fn mixed(row: i64) -> i64 {
+    noise(noise(row) ^ noise(row) >> 17)
+}
+
 /// 300 users, requests of two rows; `wide` overflows its dictionary, as does `age`, of which the values are near one another;
-/// `profile` repeats within requests.
+/// `profile` repeats within requests; `history` has 32 numbers below 200,000.
 fn input() -> RecordBatch {
     let ints = |f: &dyn Fn(i64) -> i64| Arc::new(Int64Array::from_iter_values((0..ROWS).map(f))) as ArrayRef;
     let request = |row: i64| row / 2;
+    let history = |row: i64| Some((0..32).map(move |k| Some(mixed(row * 32 + k).rem_euclid(200_000))));
     table(vec![
         ("user", ints(&|row| request(row) % 300)),
         ("request", ints(&request)),
@@ -29,18 +36,19 @@ fn input() -> RecordBatch {
         ("wide", ints(&|row| noise(row) << 8 ^ row)),
         ("age", ints(&|row| 1_700_000_000_000 + noise(row) % 100_000)),
         ("profile", Arc::new(Int32Array::from_iter_values((0..ROWS).map(|row| noise(request(row)) as i32)))),
+        ("history", Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>((0..ROWS).map(history)))),
         ("surface", Arc::new(StringArray::from_iter_values((0..ROWS).map(|row| ["home", "search"][row as usize % 2])))),
         ("score", Arc::new(Float32Array::from_iter_values((0..ROWS).map(|row| (noise(row) as f32).sin() + 2.0)))),
     ])
 }
 
-/// By column: whether it has a dictionary, and its encodings, in the first row group of the first shard.
-fn encodings(project: &Project) -> impl Fn(&str) -> (bool, Vec<Encoding>) {
+/// By column: whether it has a dictionary, its encodings, and how it is compressed, in the first row group of the first shard.
+fn encodings(project: &Project) -> impl Fn(&str) -> (bool, Vec<Encoding>, Compression) {
     let file = File::open(project.path("out/batches/part-00000.parquet")).expect("a shard");
     let group = SerializedFileReader::new(file).expect("Parquet").metadata().row_group(0).clone();
     move |name| {
         let chunk = group.columns().iter().find(|c| c.column_path().string() == name).expect("a column");
-        (chunk.dictionary_page_offset().is_some(), chunk.encodings().collect())
+        (chunk.dictionary_page_offset().is_some(), chunk.encodings().collect(), chunk.compression())
     }
 }
 
@@ -77,6 +85,12 @@ fn payload_keeps_only_dictionaries_that_serve_and_floats_and_integers_are_stored
     assert!(of("age").1.contains(&Encoding::DELTA_BINARY_PACKED), "near one another: {:?}", of("age"));
     assert!(!of("wide").1.contains(&Encoding::DELTA_BINARY_PACKED), "noise: {:?}", of("wide"));
     assert!(!of("bw_slot").0);
+    let history = of("history.list.item");
+    assert!(history.1.contains(&Encoding::DELTA_BINARY_PACKED), "18 bits of 64: {:?}", history.1);
+    assert_eq!(history.2, Compression::UNCOMPRESSED, "nothing is left to compress");
+    for other in ["surface", "profile", "score", "age", "wide", "bw_same_user"] {
+        assert!(matches!(of(other).2, Compression::ZSTD(_)), "{other}");
+    }
 }
 
 #[test]
