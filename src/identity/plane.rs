@@ -127,7 +127,7 @@ impl PlaneBuilder {
                 if self.nulls == Nulls::Error {
                     return Err(Error::input(
                         chunk.place.with_column(self.names[..self.identity_width].join("+")),
-                        format!("row {} has no identity", chunk.first_row as usize + i),
+                        format!("row {i} of this row group has no identity"),
                         "set identity.nulls to \"drop\" or \"distinct\", or filter with input.where",
                     ));
                 }
@@ -158,7 +158,7 @@ impl PlaneBuilder {
             texts = of_labels;
         }
         let time = match (self.time, rest.last()) {
-            (true, Some(column)) => Some(self.times(&chunk.place, column, &input_row)?),
+            (true, Some(column)) => Some(self.times(&chunk.place, column, |i| input_row[i] - chunk.first_row)?),
             _ => None,
         };
         Ok(ChunkKeys {
@@ -173,12 +173,12 @@ impl PlaneBuilder {
         })
     }
 
-    fn times(&self, place: &Place, column: &ArrayRef, input_row: &[u32]) -> Result<Vec<i64>> {
+    fn times(&self, place: &Place, column: &ArrayRef, row: impl Fn(usize) -> u32) -> Result<Vec<i64>> {
         let name = self.names.last().cloned().unwrap_or_default();
         let plain = flatten(column);
         let fail = |problem: String, remedy: &str| Err(Error::input(place.clone().with_column(&name), problem, remedy));
         if let Some(i) = plain.logical_nulls().and_then(|n| (0..n.len()).find(|i| n.is_null(*i))) {
-            return fail(format!("row {} has no time", input_row[i]), "filter such rows with input.where");
+            return fail(format!("row {} of this row group has no time", row(i)), "filter such rows with input.where");
         }
         let wide = match plain.data_type() {
             DataType::Date32 => cast(&plain, &DataType::Int32).and_then(|a| cast(&a, &DataType::Int64)),

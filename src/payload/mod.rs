@@ -6,10 +6,12 @@
 
 mod constant;
 mod gather;
+mod key_range;
 mod row_digest;
 mod spill;
 
 pub use constant::Constancy;
 pub use gather::{ArraySize, Decoder, KEEP_WHOLE, Payload, RowGroupSpan, Sink, WantedRow};
+pub use key_range::KeyRange;
 pub use row_digest::row_digests;
 pub use spill::{Scratch, Spill};

@@ -88,23 +88,29 @@ fn values(array: &dyn Array) -> Option<Vec<Digest>> {
     })
 }
 
-/// Lists as ranges of their child's rows.
+/// Lists as ranges of their child's rows. A row with a null among its numbers has another form than one without; which one it
+/// has must not depend on other rows.
 fn ranges(child: &dyn Array, ranges: impl Iterator<Item = (usize, usize)>) -> Option<Vec<Digest>> {
-    if child.null_count() == 0
-        && let Some(bytes) = fixed_width(child)
-    {
-        // The columns of a request stand side by side in most logs: to compare is cheaper than to hash.
-        let mut last: Option<(&[u8], Digest)> = None;
-        let digest = |(start, end)| {
-            let row = bytes.rows(start, end);
-            let digest = last.filter(|(same, _)| *same == row).map_or_else(|| of(row), |(_, digest)| digest);
-            last = Some((row, digest));
-            digest
-        };
-        return Some(ranges.map(digest).collect());
-    }
-    let digests = row_digests(child)?;
-    Some(ranges.map(|(start, end)| of(digests[start..end].as_flattened())).collect())
+    let Some(bytes) = fixed_width(child) else {
+        let digests = row_digests(child)?;
+        return Some(ranges.map(|(start, end)| of(digests[start..end].as_flattened())).collect());
+    };
+    let nulls = child.nulls().filter(|nulls| nulls.null_count() > 0);
+    let has_null =
+        |start: usize, end: usize| nulls.is_some_and(|nulls| nulls.slice(start, end - start).null_count() > 0);
+    // The columns of a request stand side by side in most logs: to compare is cheaper than to hash.
+    let mut last: Option<(&[u8], Digest)> = None;
+    let digest = |(start, end): (usize, usize)| {
+        let row = bytes.rows(start, end);
+        if has_null(start, end) {
+            let elements: Vec<Digest> = row_digests(child.slice(start, end - start).as_ref())?;
+            return Some(of(&of(elements.as_flattened())));
+        }
+        let digest = last.filter(|(same, _)| *same == row).map_or_else(|| of(row), |(_, digest)| digest);
+        last = Some((row, digest));
+        Some(digest)
+    };
+    ranges.map(digest).collect()
 }
 
 /// The bytes of a fixed-width array.
@@ -157,6 +163,12 @@ mod tests {
         assert_eq!(all[0], all[3]);
         assert_eq!(all.iter().collect::<std::collections::HashSet<_>>().len(), 4);
         assert_eq!(row_digests(&lists.slice(2, 3)).unwrap(), all[2..]);
+        // Nor does it matter what else the array holds.
+        assert_eq!(row_digests(&lists.slice(0, 1)).unwrap(), all[..1]);
+        assert_eq!(
+            row_digests(&ListArray::from_iter_primitive::<Int32Type, _, _>([Some([Some(1), Some(2)])])).unwrap(),
+            all[..1]
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::picture;
 use crate::check::escape_xml;
 use crate::error::Result;
 use crate::schema;
-use crate::stats::{Baseline, miss};
+use crate::stats::{Baseline, hit};
 use crate::verify::{self, Dataset};
 
 const STYLE: &str = "
@@ -138,7 +138,7 @@ fn match_curve(dataset: &Dataset) -> Result<String> {
         return Ok(String::new());
     }
     // The number of other-class rows k that gives the dataset's own random figure, by bisection.
-    let chance = |k: u64, b: u64| 1.0 - miss(n - 1, k, (b - 1).min(n - 1));
+    let chance = |k: u64, b: u64| hit(n - 1, k, (b - 1).min(n - 1));
     let (mut low, mut high) = (0, n - 1);
     while low < high {
         let middle = low.midpoint(high);

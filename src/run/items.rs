@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::keys::Codes;
 use crate::negatives::ln_share;
 use crate::payload::{ArraySize, Decoder, Payload, RowGroupSpan, Sink, WantedRow};
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Hash, Pipeline};
 use crate::source::{self, InputColumn, Source};
 use crate::store;
 use crate::tasks::in_parallel;
@@ -139,8 +139,9 @@ impl Decoder for OneColumn<'_> {
     }
 }
 
-/// Paths (relative to the inputs' deepest common folder), sizes and digests of the input files.
-pub fn input_records(source: &Source) -> Result<Vec<InputRecord>> {
+/// Paths (relative to the inputs' deepest common folder), sizes and digests of the input files. With keyed tokens, folders that
+/// name an identity do not say whose they are.
+pub fn input_records(p: &Pipeline, source: &Source) -> Result<Vec<InputRecord>> {
     let paths: Vec<PathBuf> = source.shards.iter().map(|s| store::canonical(&s.path)).collect::<Result<_>>()?;
     let common = common_folder(&paths);
     let shards: Vec<_> = source.shards.iter().zip(&paths).collect();
@@ -151,9 +152,19 @@ pub fn input_records(source: &Source) -> Result<Vec<InputRecord>> {
             let (bytes, xxh3_128) = store::digest_file(&shard.path)?;
             let relative = path.strip_prefix(&common).unwrap_or(path);
             let rows = u64::try_from(shard.footer.metadata().file_metadata().num_rows()).unwrap_or(0);
-            Ok(InputRecord { path: relative.to_string_lossy().into_owned(), bytes, rows, xxh3_128 })
+            let parts = relative.components().map(|part| shown(p, &part.as_os_str().to_string_lossy()));
+            let path = parts.collect::<Vec<_>>().join("/");
+            Ok(InputRecord { path, bytes, rows, xxh3_128 })
         },
     )
+}
+
+/// A part of a path, without the identity that it names.
+fn shown(p: &Pipeline, part: &str) -> String {
+    match part.split_once('=') {
+        Some((key, _)) if p.hash == Hash::Blake3 && p.hive && p.identity.iter().any(|i| i == key) => format!("{key}=…"),
+        _ => part.to_owned(),
+    }
 }
 
 fn common_folder(paths: &[PathBuf]) -> PathBuf {

@@ -54,7 +54,7 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
     store::create_dir_all(&root.join("_batchwright"))?;
 
     progress.stage("digesting inputs", 0);
-    let inputs = items::input_records(source)?;
+    let inputs = items::input_records(p, source)?;
     let mut manifest = Manifest::new(p.record(), prepared.tokenizer.key_facts(), inputs);
 
     let output = output::Output::new(p, source, plane);

@@ -14,7 +14,7 @@ use crate::dataset::{ColumnHints, Cuts, RowGroupColumns, TRIAL_ROWS, leaf_storag
 use crate::error::{Error, Result};
 use crate::keys::KeyPlane;
 use crate::negatives::{BatchColumns, Columns};
-use crate::payload::{ArraySize, Constancy, Decoder, Payload, RowGroupSpan, Scratch, Sink, Spill};
+use crate::payload::{ArraySize, Constancy, Decoder, KeyRange, Payload, RowGroupSpan, Scratch, Sink, Spill};
 use crate::pipeline::{Pipeline, Rule};
 use crate::progress::Progress;
 use crate::schema::{self, Generated, bitmap_bytes};
@@ -214,9 +214,14 @@ impl<'a> Output<'a> {
             for (k, carried) in self.carried.iter().enumerate() {
                 let (part, sources) = (Arc::clone(&part), Arc::clone(&sources));
                 let number = sources.of(carried.origin).len();
+                let mut keys = KeyRange::of(carried.field.name(), carried.field.data_type());
                 out.push(Box::new((0..number).step_by(carried.chunk_rows).flat_map(move |start| {
                     let rows = &sources.of(carried.origin)[start..number.min(start + carried.chunk_rows)];
-                    match part.payload().gather(k, carried.field.data_type(), rows) {
+                    let gathered = part.payload().gather(k, carried.field.data_type(), rows).and_then(|arrays| {
+                        keys.iter_mut().try_for_each(|keys| arrays.iter().try_for_each(|array| keys.add(array)))?;
+                        Ok(arrays)
+                    });
+                    match gathered {
                         Ok(arrays) => arrays.into_iter().map(Ok).collect(),
                         Err(e) => vec![Err(e)],
                     }

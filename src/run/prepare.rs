@@ -174,7 +174,9 @@ fn read_keys(
     settings: &Settings,
     progress: &Progress,
 ) -> Result<Keys> {
-    let predicate = |at, text: &Option<String>| text.as_ref().map(|t| Predicate::new(at, t, source)).transpose();
+    let discreet = p.hash == Hash::Blake3;
+    let predicate =
+        |at, text: &Option<String>| text.as_ref().map(|t| Predicate::new(at, t, source, discreet)).transpose();
     let keep = predicate("input.where", &p.predicate)?;
     let positive = predicate("mask.positive", &p.positive)?;
     let room = memory::room_for_keys(settings.memory);

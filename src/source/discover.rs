@@ -13,7 +13,7 @@ use crate::store;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     pub path: PathBuf,
-    /// `key=value` folders between the root and the file, outermost first.
+    /// The `key=value` folders of the path as the pipeline names it, outermost first.
     pub hive: Vec<(String, String)>,
 }
 

@@ -18,5 +18,5 @@ pub use decode::{SMALL_ARRAY, decode, decode_each};
 pub use discover::{Found, discover};
 pub use guard::{silence_guarded_panics, unless_panic};
 pub use predicate::{Predicate, plain_text};
-pub use preflight::{InputColumn, RowGroup, Shard, Source};
+pub use preflight::{HIVE_NULL, InputColumn, RowGroup, Shard, Source};
 pub use row_group::{polars_footer, read_row_group};

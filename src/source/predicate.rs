@@ -3,11 +3,14 @@
 use std::sync::OnceLock;
 
 use arrow::array::BooleanArray;
+use arrow::datatypes::FieldRef;
 use polars::prelude::{
     AggExpr, Column, DataFrame, DataType, Expr, IntoLazy, ParallelStrategy, PlSmallStr, PolarsError,
 };
 use polars::sql::sql_expr;
 use polars_io::parquet::metadata::FileMetadataRef;
+use polars_plan::plans::{AExpr, ArenaExprIter, ExprToIRContext, is_inherently_nondeterministic, to_expr_ir};
+use polars_plan::prelude::Arena;
 
 use super::guard::guarded;
 use super::preflight::{InputColumn, RowGroup, Source};
@@ -27,8 +30,9 @@ pub struct Predicate {
 }
 
 impl Predicate {
-    /// Parses the predicate of pipeline key `at` and binds its columns.
-    pub fn new(at: &'static str, sql: &str, source: &Source) -> Result<Self> {
+    /// Parses the predicate of pipeline key `at` and binds its columns. If `discreet`, errors repeat nothing of it: what does not
+    /// fit may be an identity.
+    pub fn new(at: &'static str, sql: &str, source: &Source, discreet: bool) -> Result<Self> {
         let bad = |problem: String, remedy: &str| Error::pipeline(at, problem, remedy);
         if sql.trim().is_empty() {
             return Err(bad("it is empty".into(), "leave it out to take all rows"));
@@ -36,7 +40,7 @@ impl Predicate {
         let expr = guarded(&Place::default(), || {
             sql_expr(sql).map_err(|e| {
                 bad(
-                    describe(&e, sql),
+                    if discreet { NOT_UNDERSTOOD.into() } else { describe(&e, sql) },
                     "write it as in SQL's WHERE, with names that SQL reserves (\"user\", \"order\") in double quotes",
                 )
             })
@@ -46,24 +50,30 @@ impl Predicate {
             _ => bad("it can't be parsed as SQL".into(), "write it as in SQL's WHERE"),
         })?;
         if let Some(what) = expr.into_iter().find_map(not_row_by_row) {
-            return Err(bad(
-                format!("{what} looks beyond the row"),
-                "a predicate decides row by row: leave aggregates, windows, ordering and subqueries out",
-            ));
+            return Err(bad(format!("{what} looks beyond the row"), ROW_BY_ROW));
         }
         let mut names: Vec<PlSmallStr> = expr.clone().meta().root_names();
         names.sort_unstable();
         names.dedup();
         let (mut file_columns, mut hive_columns) = (Vec::new(), Vec::new());
         for name in names {
-            match source.column(at, &name)? {
+            let column = source.column(at, &name);
+            if discreet && column.is_err() {
+                let known: Vec<&str> = source.fields().map(|(_, f)| f.name().as_str()).collect();
+                return Err(bad("a name in it is no column".into(), &format!("the columns are: {}", known.join(", "))));
+            }
+            match column? {
                 (InputColumn::File(_), _) => file_columns.push(name.to_string()),
                 (InputColumn::Hive(index), _) => hive_columns.push((index, name.to_string())),
             }
         }
         if file_columns.is_empty() {
             // Polars needs a column to know how many rows there are.
-            file_columns.extend(source.fields().next().map(|(_, f)| f.name().clone()));
+            let simple = |field: &&FieldRef| field.data_type().is_integer() || field.data_type().is_string();
+            let mut fields = source.fields().filter(|(column, _)| matches!(column, InputColumn::File(_)));
+            let first = fields.next().map(|(_, field)| field);
+            let chosen = first.into_iter().chain(fields.map(|(_, field)| field)).find(simple).or(first);
+            file_columns.extend(chosen.map(|field| field.name().clone()));
         }
         let footers = source.shards.iter().map(|_| OnceLock::new()).collect();
         Ok(Predicate { at, expr, file_columns, hive_columns, footers })
@@ -104,6 +114,13 @@ impl Predicate {
                     "compare columns with values of their own types",
                 )
             };
+            if functions_look_beyond_the_row(&self.expr, &frame).map_err(bad)? {
+                return Err(Error::pipeline(
+                    self.at,
+                    "one of its functions looks beyond the row, or at chance",
+                    ROW_BY_ROW,
+                ));
+            }
             let out = frame.lazy().select([self.expr.clone().alias("p")]).collect().map_err(bad)?;
             let column = out.column("p").map_err(bad)?.as_materialized_series().clone();
             let column = column.bool().map_err(|_| {
@@ -137,6 +154,23 @@ pub fn plain_text(frame: &mut DataFrame) {
     }
 }
 
+const NOT_UNDERSTOOD: &str = "it is no SQL predicate that is understood here";
+
+const ROW_BY_ROW: &str =
+    "a predicate decides row by row: leave aggregates, statistics, windows, ordering, chance and subqueries out";
+
+/// Asks Polars of each function in the expression.
+fn functions_look_beyond_the_row(expr: &Expr, frame: &DataFrame) -> Result<bool, PolarsError> {
+    let mut arena = Arena::new();
+    let root = to_expr_ir(expr.clone(), &mut ExprToIRContext::new(&mut arena, frame.schema()))?.node();
+    let by_row = |node: &AExpr| match node {
+        AExpr::Function { options, .. } | AExpr::AnonymousFunction { options, .. } => options.is_elementwise(),
+        _ => true,
+    };
+    let nodes: &Arena<AExpr> = &arena;
+    Ok(is_inherently_nondeterministic(root, nodes) || !nodes.iter(root).all(|(_, node)| by_row(node)))
+}
+
 fn not_row_by_row(expr: &Expr) -> Option<&'static str> {
     Some(match expr {
         // `x IN (1, 2)` gathers its list of literals into one.
@@ -159,5 +193,5 @@ fn describe(error: &PolarsError, sql: &str) -> String {
         message = message.replace(literal, "…");
     }
     let tree = message.contains("Value(") || message.contains(" { ");
-    if tree || message.len() > LONGEST { "it is no SQL predicate that is understood here".into() } else { message }
+    if tree || message.len() > LONGEST { NOT_UNDERSTOOD.into() } else { message }
 }

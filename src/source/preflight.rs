@@ -15,7 +15,7 @@ use crate::store;
 use crate::tasks::in_parallel;
 
 /// Value that stands for null in a `key=value` folder.
-const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
+pub const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 
 /// An input file with its footer.
 pub struct Shard {

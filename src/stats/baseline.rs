@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use libm::{exp, lgamma};
+use libm::{exp, expm1, lgamma, log1p};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::keys::KeyPlane;
@@ -35,10 +36,33 @@ fn ln_choose(n: f64, k: f64) -> f64 {
 
 /// C(n−k, b) / C(n, b): the chance that `b` of `n` rows, drawn at random, miss `k` given ones.
 pub fn miss(n: u64, k: u64, b: u64) -> f64 {
-    if n < k + b {
-        return if k == 0 || b == 0 { 1.0 } else { 0.0 };
+    exp(ln_miss(n, k, b))
+}
+
+/// 1 − C(n−k, b) / C(n, b): the chance that they hold one of them, to full precision where it is small.
+pub fn hit(n: u64, k: u64, b: u64) -> f64 {
+    -expm1(ln_miss(n, k, b))
+}
+
+/// Arguments for which Stirling's series with one correction is as good as 64-bit floats.
+const LARGE: u64 = 1024;
+
+fn ln_miss(n: u64, k: u64, b: u64) -> f64 {
+    if k == 0 || b == 0 {
+        return 0.0;
     }
-    exp(ln_choose((n - k) as f64, b as f64) - ln_choose(n as f64, b as f64))
+    if n < k + b {
+        return f64::NEG_INFINITY;
+    }
+    let (left, n, k, b) = (n - k - b, n as f64, k as f64, b as f64);
+    if left < LARGE {
+        return ln_choose(n - k, b) - ln_choose(n, b);
+    }
+    // Stirling's series of the four factorials that stay, with the large terms, which cancel, taken out: of 10⁹ rows,
+    // differences of logarithms of factorials lose all that a chance of 10⁻⁶ has.
+    let m = n - b;
+    let correction = |x: f64| 1.0 / (12.0 * (x - k)) - 1.0 / (12.0 * x);
+    k * log1p(-b / n) + (n - k + 0.5) * log1p(-k / n) - (m - k + 0.5) * log1p(-k / m) + correction(n) - correction(m)
 }
 
 /// The random-order baseline of a plane's examples.
@@ -55,13 +79,13 @@ pub fn random_order(plane: &KeyPlane, p: &Pipeline) -> Baseline {
     // Expected distinct values of a batch, mean over batches.
     let distinct = |counts: &[u64]| {
         let histogram = histogram(counts);
-        let of = |b: u64| histogram.iter().map(|(c, h)| *h as f64 * (1.0 - miss(n, *c, b))).sum::<f64>();
+        let of = |b: u64| histogram.iter().map(|(c, h)| *h as f64 * hit(n, *c, b)).sum::<f64>();
         batches.iter().map(|(b, number)| of(*b) * *number as f64).collect::<Vec<_>>()
     };
     let number: u64 = batches.iter().map(|(_, number)| number).sum();
     Baseline {
         same_user_rate: (n > 1).then(|| same / (n as f64 * (n as f64 - 1.0))),
-        match_rate: plane.label.as_ref().map(|_| match_rate(plane, p)),
+        match_rate: match_rate(plane, p),
         users_per_batch: Some(distinct(&users).iter().sum::<f64>() / number.max(1) as f64),
         co_user_ratio: Some(1.0),
         request_reuse: plane
@@ -84,9 +108,12 @@ fn histogram(counts: &[u64]) -> BTreeMap<u64, u64> {
 
 /// Expected share of rows whose batch holds, of their identity, the other classes: for each row, inclusion and exclusion over
 /// the classes that may be missing, with C(n−1−k, b−1)/C(n−1, b−1) for `k` rows of them; full and short batches (or
-/// rank slices) weighted by their rows.
-fn match_rate(plane: &KeyPlane, p: &Pipeline) -> f64 {
-    let Some(labels) = &plane.label else { return 0.0 };
+/// rank slices) weighted by their rows. `None` without labels, or with more than [`MOST_CLASSES`].
+fn match_rate(plane: &KeyPlane, p: &Pipeline) -> Option<f64> {
+    let labels = plane.label.as_ref()?;
+    if p.group.as_ref().is_some_and(|group| group.classes.len() > MOST_CLASSES) {
+        return None;
+    }
     let n = plane.len() as u64;
     let mut keyed: Vec<(u32, u32)> = plane.identity.rows.iter().copied().zip(labels.rows.iter().copied()).collect();
     keyed.sort_unstable();
@@ -116,25 +143,29 @@ fn match_rate(plane: &KeyPlane, p: &Pipeline) -> f64 {
     let mut expected = 0.0;
     for (b, number) in batch_sizes(n, slice) {
         let weight = (b * number) as f64 / n as f64;
-        for (need, rows) in &asked {
-            expected += weight * *rows as f64 * all_present(n - 1, b - 1, need);
-        }
+        let chances: Vec<f64> = asked.par_iter().map(|(need, _)| all_present(n - 1, b - 1, need)).collect();
+        // Summed in order, so that threads do not matter.
+        asked.values().zip(chances).for_each(|(rows, chance)| expected += weight * *rows as f64 * chance);
     }
-    expected / n as f64
+    Some(expected / n as f64)
 }
+
+/// Of more, inclusion and exclusion adds and takes numbers so large that nothing is left of their difference.
+const MOST_CLASSES: usize = 24;
 
 /// The chance that `b` of `n` rows hold at least one row of each of the classes, of `need` rows each.
 fn all_present(n: u64, b: u64, need: &[u64]) -> f64 {
     if need.contains(&0) {
         return 0.0;
     }
-    let mut chance = 0.0;
-    for subset in 0u32..1 << need.len().min(16) {
-        let missing: u64 = need.iter().enumerate().filter(|(i, _)| subset >> i & 1 == 1).map(|(_, k)| *k).sum();
-        let sign = if subset.count_ones() % 2 == 0 { 1.0 } else { -1.0 };
-        chance += sign * miss(n, missing, b);
+    // Π (1 − x^k) over the classes: of each number of rows that a subset of the classes has, how many more even subsets have
+    // it than odd ones. Subsets are many more than numbers.
+    let mut subsets: BTreeMap<u64, i64> = BTreeMap::from([(0, 1)]);
+    for rows in need {
+        let with: Vec<(u64, i64)> = subsets.iter().map(|(missing, number)| (missing + rows, -number)).collect();
+        with.into_iter().for_each(|(missing, number)| *subsets.entry(missing).or_insert(0) += number);
     }
-    chance
+    subsets.into_iter().map(|(missing, number)| number as f64 * miss(n, missing, b)).sum::<f64>().clamp(0.0, 1.0)
 }
 
 #[cfg(test)]
@@ -147,7 +178,19 @@ mod tests {
         assert!((miss(5, 2, 2) - 0.3).abs() < 1e-12);
         assert_eq!(miss(5, 4, 2), 0.0);
         assert_eq!(miss(5, 0, 2), 1.0);
+        // By products of ratios, which loses nothing.
+        for (n, k, b) in
+            [(3_000u64, 7, 24), (1_000_000, 1, 4_096), (4_000_000_000, 1, 4_096), (4_000_000_000, 900, 16_384)]
+        {
+            let product: f64 = (0..k).map(|i| libm::log1p(-(b as f64) / (n - i) as f64)).sum();
+            let relative = hit(n, k, b) / -libm::expm1(product) - 1.0;
+            assert!(relative.abs() < 1e-9, "{n} {k} {b}: {relative}");
+            assert!((hit(n, k, b) - hit(n, b, k)).abs() < 1e-7 * hit(n, k, b));
+        }
         // Of 4 rows a a b c, 3 drawn hold both b and c in 2 of 4 cases.
         assert!((all_present(4, 3, &[1, 1]) - 0.5).abs() < 1e-12);
+        // Of 20 rows, one of each of 20 classes, all 20 drawn; 19 miss one.
+        assert!((all_present(20, 20, &[1; 20]) - 1.0).abs() < 1e-9);
+        assert!(all_present(20, 19, &[1; 20]) < 1e-9);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::baseline::miss;
+use super::baseline::hit;
 
 const SAMPLE: usize = 1_000;
 
@@ -75,10 +75,10 @@ pub fn co_user_ratio(
 
 fn expected(c: u64, n: u64, b: u64, histogram: &BTreeMap<u64, u64>) -> f64 {
     let batches = n as f64 / b as f64;
-    let occupied = if n <= b { 1.0 } else { batches * (1.0 - miss(n, b, c)) };
+    let occupied = if n <= b { 1.0 } else { batches * hit(n, b, c) };
     let others = n - c;
     let reach = ((occupied * b.min(n) as f64) as u64).saturating_sub(c).min(others);
-    let of = |count: u64| 1.0 - miss(others, reach, count);
+    let of = |count: u64| hit(others, reach, count);
     let all: f64 = histogram.iter().map(|(count, h)| *h as f64 * of((*count).min(others))).sum();
     all - of(c.min(others))
 }

@@ -16,7 +16,7 @@ use super::rows::{BatchRows, SliceKey, ints};
 use crate::error::{Error, Place, Result};
 use crate::pipeline::{Field, Keep, Layout, Nulls, Pipeline};
 use crate::schema;
-use crate::source::{discover, polars_footer, read_row_group, unless_panic};
+use crate::source::{HIVE_NULL, discover, polars_footer, read_row_group, unless_panic};
 use crate::store;
 
 /// One row of the input that passed `where` and the null policy.
@@ -100,7 +100,8 @@ impl Witness {
                 let read = || read_row_group(file, &footer, row_group, columns, ParallelStrategy::Columns);
                 let mut frame = unless_panic(read).and_then(|f| f.ok()).ok_or_else(damaged)?;
                 for (key, value) in found.hive.iter().filter(|_| p.hive) {
-                    let column = Column::new(key.as_str().into(), vec![value.as_str(); frame.height()]);
+                    let value = Some(value.as_str()).filter(|value| *value != HIVE_NULL);
+                    let column = Column::new(key.as_str().into(), vec![value; frame.height()]);
                     frame.with_column(column).map_err(|e| Error::damaged(Place::file(&found.path), e))?;
                 }
                 crate::source::plain_text(&mut frame);
@@ -369,8 +370,28 @@ impl Witness {
         }
     }
 
+    /// By token of an item that the shards have: its rows in the input, before dedup.
+    pub(super) fn rows_before_dedup(&self) -> HashMap<i64, i64> {
+        let mut rows = HashMap::new();
+        let tokens = self.examples.iter().filter_map(|e| self.items.token.get(&e.item?));
+        tokens.for_each(|token| *rows.entry(*token).or_default() += 1);
+        rows
+    }
+
+    /// The token of an item by its value's digest.
+    pub(super) fn item_token(&self, value: u128) -> Option<i64> {
+        self.items.token.get(&value).copied()
+    }
+
+    /// Whether every identity and item of the input is in the shards.
+    pub(super) fn knows_all_tokens(&self) -> bool {
+        let known = |e: &Example| e.item.is_none_or(|item| self.items.token.contains_key(&item));
+        self.examples.iter().all(|e| known(e) && self.users.token.contains_key(&e.identity))
+    }
+
     /// What is missing in the end.
     pub fn finish(self, dataset: &Dataset, findings: &mut Findings) {
+        self.check_tables(dataset, findings);
         let missing = self.examples.iter().filter(|e| e.survives && !e.seen).count() as u64;
         let pairs = [
             ("filtered", self.filtered),

@@ -9,6 +9,7 @@ use super::dataset::Dataset;
 use super::digest::digests;
 use super::finding::Findings;
 use super::masks;
+use super::prior::Prior;
 use super::rows::{BatchRows, ints};
 use super::totals::Totals;
 use crate::schema;
@@ -30,7 +31,7 @@ pub struct View {
 }
 
 impl View {
-    fn new(dataset: &Dataset, batch: &BatchRows) -> Self {
+    pub fn new(dataset: &Dataset, batch: &BatchRows) -> Self {
         let get = |name: &str| batch.frame.column(name).ok();
         let numbers = |name: &str| get(name).map(ints).unwrap_or_default();
         let role = |role: &str| dataset.role(role).and_then(get);
@@ -85,6 +86,7 @@ fn texts(column: &Column) -> Vec<Option<String>> {
 pub fn check(
     dataset: &Dataset,
     batch: &BatchRows,
+    prior: &Prior,
     witness: Option<&Witness>,
     findings: &mut Findings,
     totals: &mut Totals,
@@ -105,7 +107,7 @@ pub fn check(
     groups(dataset, batch, &view, findings);
     requests(dataset, batch, &view, findings);
     let mut stats = describe(dataset, batch, &view);
-    masks::check(dataset, batch, &view, witness, findings, &mut stats);
+    masks::check(dataset, batch, &view, (prior, witness), findings, &mut stats);
     totals.add(dataset, batch, view, stats, findings);
 }
 

@@ -1,12 +1,13 @@
 //! Masks, bit by bit.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::against::Witness;
 use super::batch::View;
 use super::dataset::Dataset;
 use super::digest::digests;
 use super::finding::Findings;
+use super::prior::Prior;
 use super::rows::{BatchRows, ints};
 use crate::schema;
 use crate::stats::BatchStats;
@@ -18,8 +19,10 @@ type Bits = Vec<u64>;
 enum Rule<'a> {
     /// Slots of each class of agreeing rows, and the class of each slot.
     Same(Vec<Vec<usize>>, Vec<usize>),
-    /// Known positives of each row's identity, by item token.
-    Known(&'a HashMap<i64, std::collections::HashSet<i64>>),
+    /// Known positives of each row's identity, by item token: all of them, or some.
+    Known(&'a HashMap<i64, HashSet<i64>>, bool),
+    /// As `Same`, but agreeing rows may be excluded or not.
+    Maybe(Vec<Vec<usize>>, Vec<usize>),
     /// It can't be recomputed here; whatever is excluded may be by this rule.
     Unknown,
 }
@@ -28,18 +31,18 @@ pub fn check(
     dataset: &Dataset,
     batch: &BatchRows,
     view: &View,
-    witness: Option<&Witness>,
+    (prior, witness): (&Prior, Option<&Witness>),
     findings: &mut Findings,
     stats: &mut BatchStats,
 ) {
     let rows = view.rows;
     let words = rows.div_ceil(64);
     let mut rules: Vec<Rule<'_>> =
-        dataset.list("mask.rules").iter().map(|rule| resolve(dataset, batch, view, witness, rule)).collect();
+        dataset.list("mask.rules").iter().map(|rule| resolve(dataset, batch, view, (prior, witness), rule)).collect();
     if dataset.count("copies") > 0 && view.copy.iter().any(|c| *c > 0) {
-        rules.push(examples(dataset, batch));
+        rules.extend(examples(dataset, batch, &prior.alike));
     }
-    let exact = !rules.iter().any(|r| matches!(r, Rule::Unknown));
+    let exact = !rules.iter().any(|r| matches!(r, Rule::Unknown | Rule::Known(_, false)));
     let users = same(&view.user.iter().map(|u| Some(*u as u128)).collect::<Vec<_>>());
     let bitmap = |name: &str| batch.frame.column(name).ok().map(|c| c.as_materialized_series().clone());
     let same_user = bitmap(schema::SAME_USER);
@@ -49,18 +52,23 @@ pub fn check(
     let width = schema::bitmap_bytes(dataset.batch_size);
     let mut own: Bits = vec![0; words];
     let mut shut: Bits = vec![0; words];
+    let mut undecided: Bits = vec![0; words];
     for slot in 0..rows {
         if let (Rule::Same(classes, of), Some(column)) = (&users, &same_user) {
             own.fill(0);
             classes[of[slot]].iter().for_each(|s| own[s / 64] |= 1 << (s % 64));
             let stored = column.binary().ok().and_then(|c| c.get(slot)).unwrap_or_default();
-            compare(batch, findings, slot, schema::SAME_USER, &own, stored, width, true);
+            compare(batch, findings, slot, schema::SAME_USER, (&own, &[]), stored, width, true);
         }
         shut.fill(0);
+        undecided.fill(0);
         for rule in &rules {
             match rule {
                 Rule::Same(classes, of) => classes[of[slot]].iter().for_each(|s| shut[s / 64] |= 1 << (s % 64)),
-                Rule::Known(known) => {
+                Rule::Maybe(classes, of) => {
+                    classes[of[slot]].iter().for_each(|s| undecided[s / 64] |= 1 << (s % 64));
+                }
+                Rule::Known(known, _) => {
                     let items = known.get(&view.user[slot]);
                     for j in 0..rows {
                         if view.item[j] == view.item[slot] || items.is_some_and(|i| i.contains(&view.item[j])) {
@@ -80,7 +88,7 @@ pub fn check(
         let mut open: Bits = shut.iter().map(|w| !w).collect();
         mask_tail(&mut open, rows);
         let name = if negatives.is_some() { schema::NEGATIVES } else { schema::EXCLUDED };
-        compare(batch, findings, slot, name, &open, &stored, width, exact);
+        compare(batch, findings, slot, name, (&open, &undecided), &stored, width, exact);
         let offered: u32 = stored.iter().map(|b| b.count_ones()).sum();
         stats.offered_exclusions +=
             words_of(&stored, words).zip(&shut).map(|(s, x)| u64::from((s & x).count_ones())).sum::<u64>()
@@ -109,14 +117,15 @@ fn words_of(bytes: &[u8], words: usize) -> impl Iterator<Item = u64> + '_ {
     })
 }
 
-/// `expected` against stored bytes. If not `exact`, only bits that are stored and should not be are wrong.
+/// `expected` against stored bytes. If not `exact`, only bits that are stored and should not be are wrong; what is undecided is
+/// never.
 #[allow(clippy::too_many_arguments)]
 fn compare(
     batch: &BatchRows,
     findings: &mut Findings,
     slot: usize,
     column: &str,
-    expected: &Bits,
+    (expected, undecided): (&[u64], &[u64]),
     stored: &[u8],
     width: usize,
     exact: bool,
@@ -128,7 +137,7 @@ fn compare(
     let words = width.div_ceil(8);
     for (w, found) in words_of(stored, words).enumerate() {
         let wanted = expected.get(w).copied().unwrap_or(0);
-        let wrong = if exact { found ^ wanted } else { found & !wanted };
+        let wrong = if exact { found ^ wanted } else { found & !wanted } & !undecided.get(w).copied().unwrap_or(0);
         if wrong != 0 {
             let j = w * 64 + wrong.trailing_zeros() as usize;
             let what = if found >> (j % 64) & 1 == 1 { "set, and should not be" } else { "not set, and should be" };
@@ -166,11 +175,11 @@ fn resolve<'a>(
     dataset: &Dataset,
     batch: &BatchRows,
     view: &View,
-    witness: Option<&'a Witness>,
+    (prior, witness): (&'a Prior, Option<&'a Witness>),
     rule: &str,
 ) -> Rule<'a> {
     if rule == "known_positive" {
-        return witness.map_or(Rule::Unknown, |w| Rule::Known(w.known()));
+        return witness.map_or(Rule::Known(&prior.positives, false), |w| Rule::Known(w.known(), true));
     }
     let mut keys: Vec<Option<u128>> = vec![Some(0); view.rows];
     for name in rule.trim_start_matches("same:").split('+') {
@@ -208,8 +217,13 @@ fn resolve<'a>(
     same(&keys)
 }
 
-/// Classes of equal keys; a row without a key agrees with none.
 fn same(keys: &[Option<u128>]) -> Rule<'static> {
+    let (classes, of) = classes_of(keys);
+    Rule::Same(classes, of)
+}
+
+/// Classes of equal keys, and the class of each row; a row without a key agrees with none.
+fn classes_of(keys: &[Option<u128>]) -> (Vec<Vec<usize>>, Vec<usize>) {
     let mut number: HashMap<u128, usize> = HashMap::new();
     let mut classes: Vec<Vec<usize>> = Vec::new();
     let mut of = Vec::with_capacity(keys.len());
@@ -224,14 +238,18 @@ fn same(keys: &[Option<u128>]) -> Rule<'static> {
         classes[class].push(slot);
         of.push(class);
     }
-    Rule::Same(classes, of)
+    (classes, of)
 }
 
-/// Copies are told by their payload and identity: rows that agree in all of it are one example, if one of them is a copy.
-fn examples(dataset: &Dataset, batch: &BatchRows) -> Rule<'static> {
+/// Copies are told by their payload and identity: rows that agree in all of it are one example, if one of them is a copy, and
+/// if no other example is like it.
+fn examples(dataset: &Dataset, batch: &BatchRows, alike: &HashSet<u128>) -> [Rule<'static>; 2] {
     let keys = super::totals::example_keys(dataset, batch);
     let copies = batch.frame.column(schema::COPY).map(ints).unwrap_or_default();
-    let copied: std::collections::HashSet<u128> =
-        keys.iter().zip(&copies).filter(|(_, c)| **c > 0).map(|(k, _)| *k).collect();
-    same(&keys.iter().map(|k| copied.contains(k).then_some(*k)).collect::<Vec<_>>())
+    let copied: HashSet<u128> = keys.iter().zip(&copies).filter(|(_, c)| **c > 0).map(|(k, _)| *k).collect();
+    let of = |are_alike: bool| -> Vec<Option<u128>> {
+        keys.iter().map(|k| (copied.contains(k) && alike.contains(k) == are_alike).then_some(*k)).collect()
+    };
+    let (classes, of_slots) = classes_of(&of(true));
+    [same(&of(false)), Rule::Maybe(classes, of_slots)]
 }

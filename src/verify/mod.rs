@@ -9,9 +9,11 @@ mod dataset;
 mod digest;
 mod files;
 mod finding;
+mod item_tables;
 mod look;
 mod masks;
 mod one_to_one;
+mod prior;
 mod rows;
 mod tables;
 mod totals;
@@ -64,10 +66,11 @@ pub fn verify(root: &Path, against: Option<&Pipeline>, sample: Option<f64>) -> R
         });
         witness.settle_items();
     }
+    let prior = prior::Prior::read(&dataset, &readable, witness.is_some());
     let wanted = if witness.is_some() { rows::Wanted::all() } else { rows::Wanted::keys(&dataset, sample) };
     rows::each_batch(&dataset, &readable, &wanted, &mut findings, |batch, findings| {
         if rows::in_sample(sample, batch.number) {
-            batch::check(&dataset, &batch, witness.as_ref(), findings, &mut totals);
+            batch::check(&dataset, &batch, &prior, witness.as_ref(), findings, &mut totals);
         }
         if let Some(witness) = &mut witness {
             witness.see(&batch, findings);
@@ -93,9 +96,10 @@ pub fn recompute(root: &Path) -> Result<(Recomputed, Vec<Finding>)> {
     let readable = files::open_all(&dataset, &mut findings);
     let mut totals = totals::Totals::new(None);
     let mut quiet = Findings::default();
+    let prior = prior::Prior::read(&dataset, &readable, false);
     let wanted = rows::Wanted::keys(&dataset, None);
     rows::each_batch(&dataset, &readable, &wanted, &mut findings, |batch, _| {
-        batch::check(&dataset, &batch, None, &mut quiet, &mut totals);
+        batch::check(&dataset, &batch, &prior, None, &mut quiet, &mut totals);
     });
     Ok((totals.recomputed(&dataset), findings.finish()))
 }

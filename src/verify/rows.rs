@@ -61,6 +61,11 @@ impl Wanted {
         Wanted { payload: None, masks: true, sample: None }
     }
 
+    /// All rows, with all payload columns and all generated ones but the masks.
+    pub fn all_but_masks() -> Self {
+        Wanted { payload: None, masks: false, sample: None }
+    }
+
     /// All rows, with these payload columns and all generated ones but the masks.
     pub fn without_masks(payload: &[String]) -> Self {
         Wanted { payload: Some(payload.to_vec()), masks: false, sample: None }
@@ -82,13 +87,15 @@ impl Wanted {
 
     fn of(&self, path: &std::path::Path) -> Option<Vec<String>> {
         let readable = super::files::readable_columns(path);
-        let Some(payload) = self.payload.as_ref() else { return readable };
+        if self.payload.is_none() && self.masks {
+            return readable;
+        }
         let schema = super::files::schema_of(path)?;
         let names = schema.fields().iter().map(|f| f.name().clone());
         let is_mask = |n: &str| [schema::SAME_USER, schema::NEGATIVES, schema::EXCLUDED].contains(&n);
         let wanted = names.filter(|n| match n.starts_with(schema::RESERVED) {
             true => self.masks || !is_mask(n),
-            false => payload.contains(n),
+            false => self.payload.as_ref().is_none_or(|payload| payload.contains(n)),
         });
         Some(wanted.filter(|n| readable.as_ref().is_none_or(|r| r.contains(n))).collect())
     }
@@ -164,12 +171,28 @@ pub fn each_batch(
                     let problem = format!("batch {number} is in ranks {ranks:?} of {}", dataset.ranks);
                     findings.add_of_kind("ranks", Finding::of(&file, problem).column(schema::BATCH));
                 }
-                if let Some(frame) = joined {
-                    see(BatchRows { number, frame, places, slices: read }, findings);
+                let Some(frame) = joined else { continue };
+                let batch = BatchRows { number, frame, places, slices: read };
+                match unfit(dataset, &batch.frame) {
+                    None => see(batch, findings),
+                    Some(problem) => {
+                        findings.add_of_kind("batches that can't be checked", batch.finding(None, "", problem))
+                    }
                 }
             }
         }
     });
+}
+
+/// Why a batch can't be checked further: more rows than it may have, or columns without which nothing can be told.
+fn unfit(dataset: &Dataset, frame: &DataFrame) -> Option<String> {
+    if frame.height() > dataset.batch_size {
+        return Some(format!("the batch has {} rows, more than {}", frame.height(), dataset.batch_size));
+    }
+    let item = dataset.role("item").is_some().then_some(schema::ITEM);
+    let needed = [schema::USER, schema::COPY, schema::SLOT].into_iter().chain(item);
+    let missing = |name: &&str| frame.column(name).map(ints).map_or(0, |values| values.len()) != frame.height();
+    needed.into_iter().find(missing).map(|name| format!("no `{name}` can be read"))
 }
 
 /// The ordinal of a row group in its shard, and it of each rank: the shard, and its rows or why they can't be read.

@@ -69,6 +69,7 @@ impl Totals {
             findings.add(Finding::of(schema::ITEMS, "it is not ordered").column(schema::ITEM));
         }
         let exact = dataset.count("dropped") == 0;
+        self.check_item_shares(&frame, &rows, findings);
         let table: HashMap<i64, (i64, i64)> = tokens.into_iter().zip(rows.into_iter().zip(positives)).collect();
         for (token, seen) in &self.items {
             let found = table.get(token).copied();
@@ -82,9 +83,23 @@ impl Totals {
             }
         }
     }
+
+    /// `log_q` over the dataset, by the table's own rows.
+    fn check_item_shares(&self, frame: &DataFrame, rows: &[i64], findings: &mut Findings) {
+        let Ok(log_q) = frame.column("log_q").map(|c| c.as_materialized_series().clone()) else { return };
+        let Ok(log_q) = log_q.f32() else { return };
+        let total: i64 = rows.iter().sum();
+        for (row, (found, rows)) in log_q.iter().zip(rows).enumerate() {
+            let expected = libm::log(*rows as f64 / total as f64) as f32;
+            if found != Some(expected) {
+                let problem = format!("row {row}: it is {}, and its share gives {expected}", found.unwrap_or(f32::NAN));
+                findings.add_of_kind("logQ", Finding::of(schema::ITEMS, problem).column("log_q"));
+            }
+        }
+    }
 }
 
-fn read_table(dataset: &Dataset, name: &str, findings: &mut Findings) -> Option<DataFrame> {
+pub(super) fn read_table(dataset: &Dataset, name: &str, findings: &mut Findings) -> Option<DataFrame> {
     let file = store::open(&dataset.root.join(name));
     let frame = file.ok().and_then(|f| crate::source::unless_panic(|| ParquetReader::new(f).finish().ok()).flatten());
     if frame.is_none() && dataset.table(name).is_some() {

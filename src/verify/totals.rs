@@ -221,6 +221,9 @@ impl Totals {
         self.check_caps(dataset, findings);
         check_mixing(dataset, &recomputed, findings);
         let whole = dataset.value("compose.window").is_null();
+        if !whole {
+            notes.push("caps and mixing are those of windows, whose ends a dataset does not show".into());
+        }
         if dataset.role("item").is_some() {
             if whole && dataset.count("dropped") == 0 {
                 self.check_log_q(findings);

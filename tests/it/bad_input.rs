@@ -54,6 +54,7 @@ fn predicates_must_be_sql_about_rows_and_are_never_shown() {
     assert!(!bad.contains("user-3"));
     set("input.where=usr = 'x'").fails(&["input.where", "did you mean `user`"]);
     set("input.where=item > AVG(item)").fails(&["input.where", "aggregate"]);
+    set("input.where=CORR(item, score) > 0").fails(&["input.where", "beyond the row"]);
     set("input.where=item + 1").fails(&["input.where", "true or false"]);
     let untyped = set("input.where=score > 'user-77'").fails(&["input.where"]);
     assert!(!untyped.contains("user-77"));

@@ -24,7 +24,11 @@ fn project(more: &str) -> Project {
 
 #[test]
 fn a_null_identity_is_an_error_dropped_or_an_identity_of_its_own() {
-    project("").fails(&["in.parquet, row group 0, column `user`", "row 0 has no identity", "identity.nulls"]);
+    project("").fails(&[
+        "in.parquet, row group 0, column `user`",
+        "row 0 of this row group has no identity",
+        "identity.nulls",
+    ]);
     let dropped = project("identity.nulls = \"drop\"");
     assert_eq!(dropped.run().num_rows(), 32);
     assert_eq!(dropped.manifest()["counts"]["null_identity"], 8);
@@ -57,6 +61,20 @@ fn a_composite_identity_is_null_where_a_part_is() {
 }
 
 #[test]
+fn with_keyed_tokens_folders_of_identities_are_not_named() {
+    let text = "input = { shards = [\"in\"], hive = true }\ncolumns.identity = \"speaker\"\n\
+                identity = { hash = \"blake3\", key_file = \"key\" }\ncompose.batch_size = 20\noutput.path = \"out\"";
+    let project =
+        Project::new(text).file("in/speaker=alice/a.parquet", &rows()).file("in/speaker=bob/a.parquet", &rows());
+    std::fs::write(project.path("key"), [1; 32]).unwrap();
+    std::fs::set_permissions(project.path("key"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(project.run().num_rows(), 80);
+    let manifest = project.manifest();
+    assert_eq!(manifest["inputs"][0]["path"], "speaker=…/a.parquet");
+    assert!(!manifest.to_string().contains("alice"));
+}
+
+#[test]
 fn a_keyed_hash_depends_on_the_key_and_shows_nothing() {
     let keyed = |key: &[u8]| {
         let text = "[input]\nshards = [\"in.parquet\"]\nwhere = '''\"user\" <> 'secret-9''''\n[columns]\nidentity = \"user\"\n\
@@ -76,6 +94,11 @@ fn a_keyed_hash_depends_on_the_key_and_shows_nothing() {
         assert!(!text.contains("secret-"), "{text}");
     }
     assert!(a["pipeline"]["input"]["where"]["blake3"].is_string());
+    // What is no SQL, or no column, may be an identity.
+    for bad in ["user <> 1 4711", "user = secret_1", "user = \"secret 1\"", "user = 4711 AND AND"] {
+        let error = keyed(&[1; 32]).arg("--set").arg(&format!("input.where={bad}")).fails(&["input.where"]);
+        assert!(!error.contains("4711") && !error.contains("secret"), "{error}");
+    }
     keyed(&[1; 31]).fails(&["identity.key_file", "31 bytes"]);
     let open = keyed(&[1; 32]);
     std::fs::set_permissions(open.path("key"), std::fs::Permissions::from_mode(0o644)).unwrap();

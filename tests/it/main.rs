@@ -40,5 +40,6 @@ mod readers;
 mod real_data;
 // verify: nothing on a correct dataset, the expected findings on each kind of damage.
 mod verify;
+mod verify_tables;
 // user_spread: caps, fewest pairs, mixing, windows, remainders.
 mod spread;

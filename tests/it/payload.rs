@@ -8,7 +8,7 @@ use arrow::buffer::OffsetBuffer;
 use arrow::compute::{cast, sort_to_indices, take};
 use arrow::datatypes::*;
 
-use crate::support::{Project, read_dataset, rows_of, write_parquet};
+use crate::support::{Project, read_dataset, rows_of, table, write_parquet};
 
 const ROWS: i64 = 300;
 
@@ -165,6 +165,21 @@ fn every_type_is_unchanged() {
         input.schema().fields().iter().map(|f| f.name().clone()).filter(|n| n != "user").collect();
     assert_eq!(names[..carried.len()], carried, "payload comes first, in input order");
     assert!(names[carried.len()..].iter().all(|n| n.starts_with("bw_")));
+}
+
+#[test]
+fn a_dictionary_with_more_values_than_its_keys_tell_apart_is_refused() {
+    let rows = |from: i32| {
+        let words: Vec<String> = (0..100).map(|k| format!("word {}", from + k)).collect();
+        let words: DictionaryArray<Int8Type> = words.iter().map(|w| Some(w.as_str())).collect();
+        let users = Int64Array::from_iter_values((0..100).map(|k| k % 7));
+        table(vec![("user", Arc::new(users) as ArrayRef), ("word", Arc::new(words))])
+    };
+    let text = "input.shards = [\"in\"]\ncolumns.identity = \"user\"\ncompose.batch_size = 50\noutput.path = \"out\"";
+    let same = Project::new(text).file("in/a.parquet", &rows(0)).file("in/b.parquet", &rows(0));
+    assert_eq!(same.run()["word"].data_type(), &DataType::Dictionary(DataType::Int8.into(), DataType::Utf8.into()));
+    let more = Project::new(text).file("in/a.parquet", &rows(0)).file("in/b.parquet", &rows(100));
+    more.fails(&["column `word`", "more than 128 values", "32-bit keys"]);
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! request_packed, and layout "first" in all modes.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, FixedSizeListArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, FixedSizeListArray, Int64Array, ListArray, RecordBatch};
 use arrow::datatypes::{Float32Type, Int32Type, Int64Type};
 use proptest::prelude::*;
 
 use crate::spread::assert_exactly_once;
-use crate::support::{Project, Shape, column, compose, pipeline, plane, rows_of};
+use crate::support::{Project, Shape, column, compose, pipeline, plane, rows_of, table};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
@@ -115,6 +116,27 @@ fn the_tower_run_once_per_request_equals_the_tower_run_on_each_row() {
             assert_eq!(project.manifest()["counts"]["max_requests_per_batch"], most);
         }
     }
+}
+
+#[test]
+fn lists_are_the_same_whatever_else_a_row_group_holds() {
+    let lists = |rows: Vec<Vec<Option<i32>>>| {
+        let lists = ListArray::from_iter_primitive::<Int32Type, _, _>(rows.into_iter().map(Some));
+        Arc::new(lists) as ArrayRef
+    };
+    let ints = |values: Vec<i64>| Arc::new(Int64Array::from(values)) as ArrayRef;
+    let one = || vec![Some(1), Some(2)];
+    let project = Project::new(
+        "input.shards = [\"in\"]\ncolumns = { identity = \"user\", request = \"request\" }\n\
+         requests.columns = [\"history\"]\ncompose.batch_size = 3\noutput.path = \"out\"",
+    );
+    let table = |requests: Vec<i64>, rows| {
+        table(vec![("user", ints(requests.clone())), ("request", ints(requests)), ("history", lists(rows))])
+    };
+    let project = project
+        .file("in/a.parquet", &table(vec![1], vec![one()]))
+        .file("in/b.parquet", &table(vec![1, 2], vec![one(), vec![None, Some(3)]]));
+    assert_eq!(project.run().num_rows(), 3);
 }
 
 #[test]

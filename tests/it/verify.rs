@@ -27,12 +27,12 @@ const PIPELINE: &str = r#"
     output = { path = "out", row_group_rows = 960, shard_rows = 2400, positives = true }
 "#;
 
-fn project() -> Project {
+pub fn project() -> Project {
     Project::new(&PIPELINE.replace("SAMPLES", &format!("{}/data-samples", env!("CARGO_MANIFEST_DIR"))))
 }
 
 /// Findings of `verify`, after checking that the exit code fits.
-fn findings(project: &Project, more: &[&str]) -> Vec<Value> {
+pub fn findings(project: &Project, more: &[&str]) -> Vec<Value> {
     let output = Command::new(env!("CARGO_BIN_EXE_batchwright"))
         .current_dir(project.path(""))
         .args(["verify", "out", "--format", "json"])
@@ -56,12 +56,12 @@ fn places(findings: &[Value]) -> Vec<(String, String)> {
     places
 }
 
-fn shard(project: &Project, k: usize) -> PathBuf {
+pub fn shard(project: &Project, k: usize) -> PathBuf {
     project.path(&format!("out/batches/part-{k:05}.parquet"))
 }
 
 /// Rewrites a shard's rows, keeping its row groups and footer, and seals it anew.
-fn edit(project: &Project, path: &Path, change: impl FnOnce(RecordBatch) -> RecordBatch) {
+pub fn edit(project: &Project, path: &Path, change: impl FnOnce(RecordBatch) -> RecordBatch) {
     let file = std::fs::File::open(path).unwrap();
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
     let facts = builder.metadata().file_metadata().key_value_metadata().cloned();
@@ -84,7 +84,7 @@ fn edit(project: &Project, path: &Path, change: impl FnOnce(RecordBatch) -> Reco
 }
 
 /// Records a file's bytes and digest in the manifest, as if they were what was written.
-fn seal(project: &Project, path: &Path) {
+pub fn seal(project: &Project, path: &Path) {
     let bytes = std::fs::read(path).unwrap();
     manifest(project, |m| {
         for list in ["shards", "tables"] {
@@ -105,14 +105,14 @@ fn manifest(project: &Project, change: impl FnOnce(&mut Value)) {
     std::fs::write(path, value.to_string()).unwrap();
 }
 
-fn replace(rows: &RecordBatch, name: &str, array: ArrayRef) -> RecordBatch {
+pub fn replace(rows: &RecordBatch, name: &str, array: ArrayRef) -> RecordBatch {
     let at = rows.schema().index_of(name).unwrap();
     let mut columns = rows.columns().to_vec();
     columns[at] = array;
     RecordBatch::try_new(rows.schema(), columns).unwrap()
 }
 
-fn change_int(rows: &RecordBatch, name: &str, row: usize, by: i32) -> RecordBatch {
+pub fn change_int(rows: &RecordBatch, name: &str, row: usize, by: i32) -> RecordBatch {
     let mut values = column::<Int32Type>(rows, name);
     values[row] += by;
     replace(rows, name, Arc::new(Int32Array::from(values)))

@@ -1,0 +1,131 @@
+//! `verify` and `check`: tables beside the shards, rows that look alike, shards that lack what every check needs.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, FixedSizeBinaryArray, Float32Array, Int32Array, Int64Array, RecordBatch, StringArray,
+};
+use serde_json::Value;
+
+use crate::support::{Project, column, rows_of, table, write_parquet};
+use crate::verify::{change_int, edit, findings, project, replace, seal, shard};
+
+fn problems(findings: &[Value]) -> Vec<&str> {
+    findings.iter().map(|f| f["problem"].as_str().unwrap()).collect()
+}
+
+/// Findings against the input, after a table of the dataset was changed and sealed.
+fn with_table(name: &str, change: impl FnOnce(RecordBatch) -> RecordBatch) -> Vec<Value> {
+    let project = project();
+    project.succeed(&[]);
+    let path = project.path(&format!("out/_batchwright/{name}.parquet"));
+    write_parquet(&path, &[change(rows_of(&path))]);
+    seal(&project, &path);
+    findings(&project, &["--against", "pipeline.toml"])
+}
+
+#[test]
+fn tables_of_items_and_positives_are_held_against_the_input() {
+    for (name, array) in [
+        (
+            "rows_before_dedup",
+            &(|rows| Arc::new(Int64Array::from(vec![0; rows])) as ArrayRef) as &dyn Fn(usize) -> ArrayRef,
+        ),
+        ("item_id", &|rows| Arc::new(Int64Array::from(vec![7; rows]))),
+        ("log_q", &|rows| Arc::new(Float32Array::from(vec![0.0; rows]))),
+    ] {
+        let found = with_table("items", |rows| {
+            let array = array(rows.num_rows());
+            let array = arrow::compute::cast(&array, rows[name].data_type()).unwrap();
+            replace(&rows, name, array)
+        });
+        assert!(found.iter().any(|f| f["column"] == name), "{name}: {found:#?}");
+    }
+    let found = with_table("positives", |rows| rows.slice(0, 3));
+    assert!(problems(&found).iter().any(|p| p.contains("a known positive of the input is missing")), "{found:#?}");
+}
+
+#[test]
+fn examples_that_look_alike_are_no_findings() {
+    let ints = |values: [i64; 5]| Arc::new(Int64Array::from(values.to_vec())) as ArrayRef;
+    let labels = ["real", "real", "real", "fake", "fake"];
+    let rows = table(vec![
+        ("user", ints([1; 5])),
+        ("label", Arc::new(StringArray::from(labels.to_vec()))),
+        ("value", ints([0, 1, 2, 7, 7])),
+    ]);
+    let project = Project::new(
+        "input.shards = [\"in.parquet\"]\ncolumns = { identity = \"user\", label = \"label\" }\noutput.path = \"out\"\n\
+         compose = { mode = \"identity_grouped\", batch_size = 6, group.classes = { real = 1, fake = 1 } }",
+    )
+    .file("in.parquet", &rows);
+    // Of the two fakes, one comes twice.
+    assert_eq!(project.run().num_rows(), 6);
+    assert_eq!(findings(&project, &[]), Vec::<Value>::new());
+    assert_eq!(findings(&project, &["--against", "pipeline.toml"]), Vec::<Value>::new());
+}
+
+#[test]
+fn the_default_partition_is_null_on_both_sides() {
+    let rows = |from: i64| {
+        let ints = |values: Vec<i64>| Arc::new(Int64Array::from(values)) as ArrayRef;
+        table(vec![("user", ints(vec![1, 2])), ("value", ints(vec![from, from + 1]))])
+    };
+    let project = Project::new(
+        "input = { shards = [\"in\"], hive = true }\ncolumns.identity = \"user\"\ncompose.batch_size = 2\noutput.path = \"out\"",
+    )
+    .file("in/day=1/a.parquet", &rows(0))
+    .file("in/day=__HIVE_DEFAULT_PARTITION__/a.parquet", &rows(10));
+    assert_eq!(project.run()["day"].null_count(), 2);
+    assert_eq!(findings(&project, &["--against", "pipeline.toml"]), Vec::<Value>::new());
+}
+
+#[test]
+fn batches_that_can_t_be_checked_are_findings() {
+    for encoding in ["mask.encoding=bitmap", "mask.encoding=slots"] {
+        for against in [&[][..], &["--against", "pipeline.toml", "--set", encoding]] {
+            let project = project();
+            project.succeed(&["--set", encoding]);
+            edit(&project, &shard(&project, 0), |rows| change_int(&rows, "bw_batch", 120, -1));
+            let found = findings(&project, against);
+            assert!(problems(&found).contains(&"the batch has 121 rows, more than 120"), "{found:#?}");
+            for name in ["bw_user", "bw_item"] {
+                edit(&project, &shard(&project, 0), |mut rows| {
+                    if let Ok(at) = rows.schema().index_of(name) {
+                        rows.remove_column(at);
+                    }
+                    rows
+                });
+                let found = findings(&project, against);
+                assert!(problems(&found).iter().any(|p| p.contains("can be read")), "{name}: {found:#?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn known_positives_offered_as_negatives_fail_a_check() {
+    let project = project();
+    project.succeed(&[]);
+    edit(&project, &shard(&project, 0), |rows| {
+        let slots = column::<arrow::datatypes::Int32Type>(&rows, "bw_slot");
+        let width = rows["bw_negatives"].data_type().primitive_width().unwrap_or(15);
+        let mut bytes = vec![u8::MAX; slots.len() * width];
+        slots.iter().enumerate().for_each(|(row, slot)| bytes[row * width + *slot as usize / 8] &= !(1 << (slot % 8)));
+        let rows = replace(&rows, "bw_valid_negatives", Arc::new(Int32Array::from(vec![119; slots.len()])));
+        replace(
+            &rows,
+            "bw_negatives",
+            Arc::new(FixedSizeBinaryArray::try_new(width as i32, bytes.into(), None).unwrap()),
+        )
+    });
+    let found = findings(&project, &[]);
+    assert!(found.iter().any(|f| f["column"] == "bw_negatives"), "{found:#?}");
+    std::fs::write(project.path("expect.toml"), "[[expect]]\nmetric = \"false_negative_rate\"\nmax = 0.0\n").unwrap();
+    let check = std::process::Command::new(env!("CARGO_BIN_EXE_batchwright"))
+        .current_dir(project.path(""))
+        .args(["check", "out", "--expect", "expect.toml"])
+        .output()
+        .unwrap();
+    assert_eq!(check.status.code(), Some(1), "{}", String::from_utf8_lossy(&check.stdout));
+}
