@@ -1,5 +1,6 @@
 //! Proof that request-level columns are constant within a request, bit for bit.
 
+use std::collections::HashMap;
 use std::sync::Mutex;
 
 use arrow::array::ArrayRef;
@@ -7,59 +8,94 @@ use arrow::array::ArrayRef;
 use super::row_digest::{Digest, row_digests};
 use crate::error::{Error, Place, Result};
 
-/// The request of every wanted input row, and the value that each request was seen with.
-pub struct Constancy<'a> {
-    column: String,
+/// The request of every wanted input row.
+pub struct RequestRows<'a> {
     /// Wanted input rows, ascending.
     rows: &'a [u32],
-    /// Their requests.
     requests: &'a [u32],
-    /// By request: an input row and its value's digest.
-    seen: Mutex<Vec<Option<(u32, Digest)>>>,
+    /// By request: an ordinal if its rows come in several runs, else [`ONE_RUN`].
+    several_runs: Vec<u32>,
+    /// Number of requests with several runs.
+    torn: usize,
+}
+
+const ONE_RUN: u32 = u32::MAX;
+
+impl<'a> RequestRows<'a> {
+    /// `requests[i]` is the request of input row `rows[i]`, one of `number`.
+    pub fn new(rows: &'a [u32], requests: &'a [u32], number: usize) -> Self {
+        let (mut seen, mut several_runs, mut torn) = (vec![false; number], vec![ONE_RUN; number], 0);
+        for run in requests.chunk_by(|a, b| a == b) {
+            let request = run[0] as usize;
+            if std::mem::replace(&mut seen[request], true) && several_runs[request] == ONE_RUN {
+                several_runs[request] = torn;
+                torn += 1;
+            }
+        }
+        RequestRows { rows, requests, several_runs, torn: torn as usize }
+    }
+}
+
+/// An input row, and its value's digest.
+type Value = (u32, Digest);
+
+/// The values that requests were seen with, as far as they can come again: most logs have the rows of a request side by side.
+struct Seen {
+    /// Of the requests with several runs.
+    torn: Vec<Option<Value>>,
+    /// Of others, whose one run an array's end may have cut.
+    cut: HashMap<u32, Value>,
+}
+
+/// A column of which all values of a request must be the same.
+pub struct Constancy<'a> {
+    column: String,
+    of: &'a RequestRows<'a>,
+    seen: Mutex<Seen>,
 }
 
 impl<'a> Constancy<'a> {
-    pub fn new(column: String, rows: &'a [u32], requests: &'a [u32], number: usize) -> Self {
-        Constancy { column, rows, requests, seen: Mutex::new(vec![None; number]) }
+    pub fn new(column: String, of: &'a RequestRows<'a>) -> Self {
+        Constancy { column, of, seen: Mutex::new(Seen { torn: vec![None; of.torn], cut: HashMap::new() }) }
     }
 
-    /// Checks arrays of consecutive input rows from `first_row` on; in any order of calls.
-    pub fn check(&self, first_row: u32, arrays: &[ArrayRef], place: &Place) -> Result<()> {
-        let mut digests: Vec<Digest> = Vec::new();
-        for array in arrays {
-            digests.extend(row_digests(array.as_ref()).ok_or_else(|| {
-                Error::input(
-                    place.clone().with_column(&self.column),
-                    format!("values of {} can't be compared", array.data_type()),
-                    "leave it out of requests.columns",
-                )
-            })?);
-        }
-        let start = self.rows.partition_point(|r| *r < first_row);
-        let end = self.rows.partition_point(|r| u64::from(*r) < u64::from(first_row) + digests.len() as u64);
-        let wanted =
-            || (start..end).map(|i| (self.rows[i], self.requests[i], digests[(self.rows[i] - first_row) as usize]));
-        // Runs of one request are compared here; what is left for the others is one entry a run.
-        let mut firsts: Vec<(u32, u32, Digest)> = Vec::new();
-        for (row, request, digest) in wanted() {
+    /// Checks an array of consecutive input rows from `first_row` on; in any order of calls.
+    pub fn check(&self, first_row: u32, array: &ArrayRef, place: &Place) -> Result<()> {
+        let digests: Vec<Digest> = row_digests(array.as_ref()).ok_or_else(|| {
+            Error::input(
+                place.clone().with_column(&self.column),
+                format!("values of {} can't be compared", array.data_type()),
+                "leave it out of requests.columns",
+            )
+        })?;
+        let RequestRows { rows, requests, several_runs, .. } = self.of;
+        let start = rows.partition_point(|r| *r < first_row);
+        let end = rows.partition_point(|r| u64::from(*r) < u64::from(first_row) + digests.len() as u64);
+        // Runs of one request are compared here; what is left for the others is one value a run.
+        let mut firsts: Vec<(u32, Value)> = Vec::new();
+        for (row, request) in rows[start..end].iter().zip(&requests[start..end]) {
+            let digest = digests[(row - first_row) as usize];
             match firsts.last() {
-                Some((first, same, value)) if *same == request => {
+                Some((same, (first, value))) if same == request => {
                     if *value != digest {
-                        return Err(self.differ(place, *first, row));
+                        return Err(self.differ(place, *first, *row));
                     }
                 }
-                _ => firsts.push((row, request, digest)),
+                _ => firsts.push((*request, (*row, digest))),
             }
         }
+        let last = firsts.len().saturating_sub(1);
         let mut seen = self.seen.lock().unwrap_or_else(|p| p.into_inner());
-        for (row, request, digest) in firsts {
-            match &mut seen[request as usize] {
-                Some((first, value)) if *value != digest => {
-                    return Err(self.differ(place, (*first).min(row), row.max(*first)));
-                }
-                Some((first, _)) => *first = row.min(*first),
-                empty => *empty = Some((row, digest)),
+        for (k, (request, (row, digest))) in firsts.into_iter().enumerate() {
+            let known = match several_runs[request as usize] {
+                ONE_RUN if k > 0 && k < last => continue,
+                ONE_RUN => seen.cut.entry(request).or_insert((row, digest)),
+                ordinal => seen.torn[ordinal as usize].get_or_insert((row, digest)),
+            };
+            if known.1 != digest {
+                return Err(self.differ(place, known.0.min(row), row.max(known.0)));
             }
+            known.0 = known.0.min(row);
         }
         Ok(())
     }
@@ -70,5 +106,51 @@ impl<'a> Constancy<'a> {
             format!("input rows {first} and {second} are of one request but differ here"),
             "take it out of requests.columns, or mend the log",
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use arrow::array::Int64Array;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Wherever arrays end and in whatever order they come: a difference is found if there is one.
+        #[test]
+        fn differences_are_found_wherever_arrays_end(
+            rows in prop::collection::vec((0u32..4, 1usize..5, any::<bool>()), 1..12),
+            odd in prop::option::of(0usize..40),
+            cuts in prop::collection::vec(any::<bool>(), 60),
+            backwards in any::<bool>(),
+        ) {
+            // Runs of a request, each wanted or not.
+            let all: Vec<(u32, bool)> =
+                rows.iter().flat_map(|(request, len, wanted)| std::iter::repeat_n((*request, *wanted), *len)).collect();
+            let value = |row: usize| i64::from(all[row].0) + i64::from(odd == Some(row)) * 100;
+            let wanted: Vec<u32> = (0..all.len()).filter(|row| all[*row].1).map(|row| row as u32).collect();
+            let requests: Vec<u32> = wanted.iter().map(|row| all[*row as usize].0).collect();
+            let mut values: BTreeMap<u32, Vec<i64>> = BTreeMap::new();
+            wanted.iter().for_each(|row| values.entry(all[*row as usize].0).or_default().push(value(*row as usize)));
+            let differ = values.values().any(|values| values.iter().any(|v| v != &values[0]));
+
+            let of = RequestRows::new(&wanted, &requests, 4);
+            let constancy = Constancy::new("column".into(), &of);
+            let mut starts: Vec<usize> = (0..all.len()).filter(|row| *row == 0 || cuts[*row]).collect();
+            starts.push(all.len());
+            let mut arrays: Vec<(usize, usize)> = starts.windows(2).map(|w| (w[0], w[1])).collect();
+            if backwards {
+                arrays.reverse();
+            }
+            let found = arrays.into_iter().any(|(start, end)| {
+                let array: ArrayRef = Arc::new(Int64Array::from_iter_values((start..end).map(value)));
+                constancy.check(start as u32, &array, &Place::default()).is_err()
+            });
+            prop_assert_eq!(found, differ);
+        }
     }
 }

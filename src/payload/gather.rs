@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, UInt32Array, new_empty_array, new_null_array};
+use arrow::array::{Array, ArrayRef, AsArray, UInt32Array, new_empty_array, new_null_array};
 use arrow::compute::{interleave, take};
 use arrow::datatypes::DataType;
 
@@ -165,7 +165,16 @@ pub(super) fn pick(array: &ArrayRef, wanted: &[u32], first_row: u32) -> Result<O
         return Ok(None);
     }
     let indices = UInt32Array::from_iter_values(own.iter().map(|row| row - first_row));
-    take(array, &indices, None).map(Some).map_err(too_large)
+    take(array, &indices, None).map(|picked| Some(alone(picked))).map_err(too_large)
+}
+
+/// Without the values of rows that were not picked, which views keep.
+fn alone(array: ArrayRef) -> ArrayRef {
+    match array.data_type() {
+        DataType::Utf8View => Arc::new(array.as_string_view().gc()),
+        DataType::BinaryView => Arc::new(array.as_binary_view().gc()),
+        _ => array,
+    }
 }
 
 /// Interleaves; halves what is too long for 32-bit offsets, down to single rows.

@@ -10,7 +10,7 @@ mod key_range;
 mod row_digest;
 mod spill;
 
-pub use constant::Constancy;
+pub use constant::{Constancy, RequestRows};
 pub use gather::{ArraySize, Decoder, KEEP_WHOLE, Payload, RowGroupSpan, Sink, WantedRow};
 pub use key_range::KeyRange;
 pub use row_digest::row_digests;

@@ -14,7 +14,9 @@ use crate::dataset::{ColumnHints, Cuts, RowGroupColumns, TRIAL_ROWS, leaf_storag
 use crate::error::{Error, Result};
 use crate::keys::KeyPlane;
 use crate::negatives::{BatchColumns, Columns};
-use crate::payload::{ArraySize, Constancy, Decoder, KeyRange, Payload, RowGroupSpan, Scratch, Sink, Spill};
+use crate::payload::{
+    ArraySize, Constancy, Decoder, KeyRange, Payload, RequestRows, RowGroupSpan, Scratch, Sink, Spill,
+};
 use crate::pipeline::{Pipeline, Rule};
 use crate::progress::Progress;
 use crate::schema::{self, Generated, bitmap_bytes};
@@ -62,7 +64,7 @@ impl<'a> Output<'a> {
                     Origin::RequestFirst => Arc::new(Field::clone(field).with_nullable(true)),
                     Origin::Row | Origin::Request => Arc::clone(field),
                 };
-                let row_bytes = (source.column_bytes(column) / u64::from(source.rows.max(1))).max(1);
+                let row_bytes = (source.plain_bytes(column) / u64::from(source.rows.max(1))).max(1);
                 let chunk_rows = (CHUNK_BYTES / row_bytes).clamp(1, 1 << 16) as usize;
                 Carried { column, field, origin, chunk_rows }
             })
@@ -145,7 +147,9 @@ impl<'a> Output<'a> {
         let (plane, plan) = (columns.plane, columns.plan);
         // A payload that is held whole leaves the rest of the budget.
         let room = Room::new(if needs.whole <= budget { budget - needs.whole } else { budget }.max(LEAST_ROOM));
-        let decoder = SourceDecoder::new(self, source, plane, room, progress);
+        let requests = plane.request.as_ref().filter(|_| self.carried.iter().any(|c| c.origin != Origin::Row));
+        let requests = requests.map(|codes| RequestRows::new(&plane.input_row, &codes.rows, codes.len()));
+        let decoder = SourceDecoder::new(self, source, requests.as_ref(), room, progress);
         let wanted = |rows: &Arc<Vec<u32>>, carriers: &Arc<Vec<u32>>| -> Vec<Arc<Vec<u32>>> {
             self.carried.iter().map(|c| Arc::clone(if c.origin == Origin::Row { rows } else { carriers })).collect()
         };
@@ -265,12 +269,12 @@ impl<'a> SourceDecoder<'a> {
     fn new(
         output: &'a Output<'a>,
         source: &'a Source,
-        plane: &'a KeyPlane,
+        requests: Option<&'a RequestRows<'a>>,
         room: Room,
         progress: &'a Progress,
     ) -> Self {
-        let constancy = output.carried.iter().map(|c| match (&plane.request, c.origin != Origin::Row) {
-            (Some(r), true) => Some(Constancy::new(c.field.name().clone(), &plane.input_row, &r.rows, r.len())),
+        let constancy = output.carried.iter().map(|c| match (requests, c.origin != Origin::Row) {
+            (Some(requests), true) => Some(Constancy::new(c.field.name().clone(), requests)),
             _ => None,
         });
         let spans = source.row_groups.iter().map(|g| RowGroupSpan { first_row: g.first_row, rows: g.rows });
@@ -298,7 +302,7 @@ impl Decoder for SourceDecoder<'_> {
         source::decode_each(self.source, group, self.output.carried[column].column, bytes, &mut |at, array| {
             let first_row = group.first_row + at;
             if let Some(constancy) = &self.constancy[column] {
-                constancy.check(first_row, std::slice::from_ref(&array), &self.source.place(group))?;
+                constancy.check(first_row, &array, &self.source.place(group))?;
             }
             each(first_row, array)
         })?;

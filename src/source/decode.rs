@@ -11,7 +11,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use super::guard::guarded;
 use super::lists::Lists;
 use super::preflight::{InputColumn, RowGroup, Source};
-use super::stored::root_bytes;
+use super::stored::root_plain_bytes;
 use crate::error::{Error, Result};
 use crate::store;
 
@@ -37,7 +37,7 @@ pub fn decode_each(
         }
     };
     let place = source.place(group).with_column(shard.footer.schema().field(index).name());
-    let bytes = root_bytes(shard, shard.footer.metadata().row_group(group.ordinal), index);
+    let bytes = root_plain_bytes(shard, shard.footer.metadata().row_group(group.ordinal), index);
     let schema = shard.footer.parquet_schema();
     let mut lists = Lists::of(shard.footer.schema().field(index).data_type(), schema, index);
     let mut batch = (u64::from(group.rows) * array_bytes / bytes.max(array_bytes)).max(1) as usize;

@@ -7,11 +7,10 @@ use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use super::preflight::{InputColumn, RowGroup, Shard, Source};
 
 impl Source {
-    /// What a column takes in all shards, uncompressed, by the footers.
-    pub fn column_bytes(&self, column: InputColumn) -> u64 {
+    /// What a column's values take in all shards, those in dictionaries as often as they occur, if footers tell that of texts.
+    pub fn plain_bytes(&self, column: InputColumn) -> u64 {
         let InputColumn::File(index) = column else { return 0 };
-        let shards = self.shards.iter();
-        shards.map(|s| s.footer.metadata().row_groups().iter().map(|g| root_bytes(s, g, index)).sum::<u64>()).sum()
+        self.leaves(index).into_iter().flat_map(|leaf| self.chunks(leaf)).map(plain).sum()
     }
 
     /// What a column takes once decoded, as far as footers tell: at least its fixed-width values, and what is encoded.
@@ -23,8 +22,11 @@ impl Source {
     pub fn decoded_bytes_in(&self, group: &RowGroup, column: InputColumn) -> u64 {
         let InputColumn::File(index) = column else { return u64::from(group.rows) * 16 };
         let chunks = self.shards[group.shard].footer.metadata().row_group(group.ordinal).columns();
-        let of_values = |chunk: &ColumnChunkMetaData| values(chunk).saturating_mul(width(chunk).unwrap_or(24) + 1);
-        let decoded = |chunk: &ColumnChunkMetaData| of_values(chunk).max(uncompressed(chunk));
+        // Of texts, what they take if the footer tells, and where they begin; else a guess.
+        let width = |chunk| width(chunk).unwrap_or(if texts(chunk).is_some() { 4 } else { 24 });
+        let of_values =
+            |chunk| values(chunk).saturating_mul(width(chunk) + 1).saturating_add(texts(chunk).unwrap_or(0));
+        let decoded = |chunk| of_values(chunk).max(uncompressed(chunk));
         self.leaves(index).into_iter().filter_map(|leaf| chunks.get(leaf)).map(decoded).sum()
     }
 
@@ -70,12 +72,22 @@ impl Source {
     }
 }
 
-pub(super) fn root_bytes(shard: &Shard, group: &RowGroupMetaData, root: usize) -> u64 {
+/// [`Source::plain_bytes`] in a row group.
+pub(super) fn root_plain_bytes(shard: &Shard, group: &RowGroupMetaData, root: usize) -> u64 {
     let leaves = group.columns().iter().enumerate();
     leaves
         .filter(|(leaf, _)| shard.footer.parquet_schema().get_column_root_idx(*leaf) == root)
-        .map(|(_, chunk)| uncompressed(chunk))
+        .map(|(_, chunk)| plain(chunk))
         .sum()
+}
+
+fn plain(chunk: &ColumnChunkMetaData) -> u64 {
+    uncompressed(chunk).max(texts(chunk).unwrap_or(0))
+}
+
+/// Bytes of all texts of a chunk, where writers record them.
+fn texts(chunk: &ColumnChunkMetaData) -> Option<u64> {
+    u64::try_from(chunk.unencoded_byte_array_data_bytes()?).ok()
 }
 
 fn uncompressed(chunk: &ColumnChunkMetaData) -> u64 {
