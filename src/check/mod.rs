@@ -74,6 +74,11 @@ pub fn expectations(path: &Path) -> Result<Vec<Expectation>> {
         let at = format!("{}, metric `{}`", path.display(), e.metric);
         return Err(Error::pipeline(at, "it expects nothing", "give min, max or max_change"));
     }
+    let of = |e: &Expectation| [e.min, e.max, e.max_change].into_iter().flatten().any(|bound| !bound.is_finite());
+    if let Some(e) = file.expect.iter().find(|e| of(e)) {
+        let at = format!("{}, metric `{}`", path.display(), e.metric);
+        return Err(Error::pipeline(at, "a bound is no number", "give finite numbers"));
+    }
     if file.expect.is_empty() {
         return Err(Error::pipeline(path.display().to_string(), "it expects nothing", "add [[expect]] sections"));
     }

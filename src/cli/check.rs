@@ -22,7 +22,7 @@ pub fn check(args: &CheckArgs) -> Outcome {
         CheckFormat::Junit => Style::Junit,
         CheckFormat::Github => Style::Github,
     };
-    print(&check::render(&results, &args.dataset.display().to_string(), style));
+    print(&check::render(&results, &args.dataset.display().to_string(), style))?;
     let failed = results.iter().any(|r| r.problem.is_some() && r.level == Level::Error);
     Ok(ExitCode::from(u8::from(failed)))
 }

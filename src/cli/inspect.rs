@@ -15,7 +15,7 @@ const TOP: usize = 5;
 pub fn inspect(args: &InspectArgs) -> Outcome {
     let dataset = Dataset::open(&args.dataset)?;
     match (args.batch, args.format) {
-        (Some(batch), Format::Text) => print(&draw(&verify::look(&dataset, batch as usize)?, batch, terminal_width())),
+        (Some(batch), Format::Text) => print(&draw(&verify::look(&dataset, batch as usize)?, batch, terminal_width()))?,
         (Some(batch), Format::Json) => {
             let look = verify::look(&dataset, batch as usize)?;
             let negatives: Vec<usize> =
@@ -23,7 +23,7 @@ pub fn inspect(args: &InspectArgs) -> Outcome {
             print_json(&serde_json::json!({
                 "batch": batch, "users": look.user, "groups": look.group, "labels": look.label,
                 "copies": look.copies, "valid_negatives": negatives,
-            }));
+            }))?;
         }
         (None, format) => overview(&dataset, format)?,
     }
@@ -46,7 +46,7 @@ fn overview(dataset: &Dataset, format: Format) -> Result<()> {
             .collect();
         print_json(&serde_json::json!({
             "counts": counts, "stats": metrics, "baselines": recorded.baselines, "mask_density": density, "top_identities": top,
-        }));
+        }))?;
         return Ok(());
     }
     let mut text = format!(
@@ -64,7 +64,7 @@ fn overview(dataset: &Dataset, format: Format) -> Result<()> {
         vec![format!("{:016x}", *token as u64), table::grouped(*rows), table::percent(share(*rows))]
     });
     text.push_str(&table::table(&["largest identities (token)", "rows", "share"], rows));
-    print(&text);
+    print(&text)?;
     Ok(())
 }
 

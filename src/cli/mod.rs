@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Parses the process's arguments and runs the command. 0: done and good; 1: the data does not meet what was asked; 2: could not do it.
 pub fn main() -> ExitCode {
@@ -26,7 +26,8 @@ pub fn main() -> ExitCode {
         Err(e) => {
             // One line, like every other error: clap's usage is a --help away.
             let text = e.to_string();
-            eprintln!("{}; see `batchwright --help`", text.lines().next().unwrap_or("error: bad arguments"));
+            let problem: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+            eprintln!("{}; see `batchwright --help`", problem.join(" "));
             return ExitCode::from(2);
         }
     };
@@ -48,13 +49,17 @@ pub fn main() -> ExitCode {
 type Outcome = Result<ExitCode>;
 
 /// Prints to stdout; a reader that went away is no failure.
-fn print(text: &str) {
-    use std::io::Write;
+fn print(text: &str) -> Result<()> {
+    use std::io::{ErrorKind, Write};
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n"));
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
+    match written {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(Error::io("write", "standard output", e)),
+        _ => Ok(()),
+    }
 }
 
-fn print_json(value: &impl serde::Serialize) {
+fn print_json(value: &impl serde::Serialize) -> Result<()> {
     // Plain data with string keys always serializes.
-    print(&serde_json::to_string_pretty(value).unwrap_or_default());
+    print(&serde_json::to_string_pretty(value).unwrap_or_default())
 }

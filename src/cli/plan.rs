@@ -25,7 +25,7 @@ pub fn plan(args: &PipelineArgs) -> Outcome {
             "classes": classes,
             "memory": memory,
             "advice": advice,
-        })),
+        }))?,
         Format::Text => {
             let size = |bytes: u64| bytesize::ByteSize(bytes).display().iec().to_string();
             let short = memory.short_of.map_or_else(String::new, |least| {
@@ -46,7 +46,7 @@ pub fn plan(args: &PipelineArgs) -> Outcome {
                 text.push_str(&format!("\n\n{}", table::classes(&classes)));
             }
             advice.iter().for_each(|a| text.push_str(&format!("\n\nnote: {a}")));
-            print(&text);
+            print(&text)?;
         }
     }
     Ok(ExitCode::SUCCESS)

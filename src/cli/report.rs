@@ -14,6 +14,6 @@ pub fn report(args: &ReportArgs) -> Outcome {
         return Err(Error::output(&args.output, "it is a folder", "name a file, such as report.html"));
     }
     store::write(&args.output, crate::report::page(&dataset)?.as_bytes())?;
-    print(&format!("{}: written", args.output.display()));
+    print(&format!("{}: written", args.output.display()))?;
     Ok(ExitCode::SUCCESS)
 }

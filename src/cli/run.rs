@@ -16,7 +16,7 @@ pub fn run(args: &PipelineArgs) -> Outcome {
         Format::Json => print_json(&serde_json::json!({
             "path": pipeline.output, "run_id": manifest.run_id, "counts": manifest.counts, "stats": manifest.stats,
             "spilled_bytes": outcome.spilled,
-        })),
+        }))?,
         Format::Text => {
             let bytes: u64 = manifest.shards.iter().map(|s| s.bytes).sum();
             let (shards, ranks) = (manifest.shards.len(), pipeline.ranks);
@@ -30,7 +30,7 @@ pub fn run(args: &PipelineArgs) -> Outcome {
                 bytesize::ByteSize(bytes).display().iec(),
                 table::counts(&manifest.counts),
                 table::metrics(&manifest.stats, Some(&manifest.baselines)),
-            ));
+            ))?;
         }
     }
     Ok(ExitCode::SUCCESS)

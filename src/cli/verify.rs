@@ -12,7 +12,7 @@ pub fn verify(args: &VerifyArgs) -> Outcome {
     let sample = args.sample.as_ref().map(|text| share(text)).transpose()?;
     let verdict = verify::verify(&args.dataset, against.as_ref(), sample)?;
     match args.format {
-        Format::Json => print_json(&verdict),
+        Format::Json => print_json(&verdict)?,
         Format::Text => {
             let mut lines: Vec<String> = verdict.findings.iter().map(ToString::to_string).collect();
             lines.extend(verdict.notes.iter().map(|n| format!("note: {n}")));
@@ -23,7 +23,7 @@ pub fn verify(args: &VerifyArgs) -> Outcome {
                 1 => format!("{}: {batches} batches, {rows} rows: 1 finding", args.dataset.display()),
                 n => format!("{}: {batches} batches, {rows} rows: {n} findings", args.dataset.display()),
             });
-            print(&lines.join("\n"));
+            print(&lines.join("\n"))?;
         }
     }
     Ok(ExitCode::from(u8::from(!verdict.findings.is_empty())))

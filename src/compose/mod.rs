@@ -29,6 +29,7 @@ use crate::pipeline::{Mode, Pipeline, Remainder};
 /// Decides which rows meet in which batch. Of the plane it looks at identities, and at requests or labels where the mode is
 /// about them; times have made the windows.
 pub fn compose(plane: &KeyPlane, windows: Windows, p: &Pipeline) -> Result<Plan> {
+    let windows = windows.round_to(p.batch_size);
     let rank = identity_ranks(&plane.identity.tokens, p.seed);
     let plan = match p.mode {
         Mode::UserSpread => spread::compose(plane, p, &rank, windows),

@@ -10,10 +10,9 @@ use crate::pipeline::Pipeline;
 
 pub fn compose(plane: &KeyPlane, p: &Pipeline, rank: &[u32], windows: Windows) -> Plan {
     let b = p.batch_size;
-    let pools = windows.round_to(b);
     let mut plan = Plan::new(b);
     plan.order.reserve_exact(plane.len());
-    for (k, pool) in pools.into_each().enumerate() {
+    for (k, pool) in windows.into_each().enumerate() {
         deal_rows(&mut plan, plane, p, rank, pool, k as u64);
         plan.close_pool();
     }

@@ -1,13 +1,16 @@
 //! The generated columns of a batch, as Arrow arrays, with its statistics.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, Float32Array, Int32Array, Int64Array};
+use arrow::array::{Array, ArrayRef, BooleanArray, Float32Array, Int32Array, Int64Array};
+use arrow::datatypes::DataType;
 
 use super::batch::BatchMasks;
 use super::known_positive::Positives;
 use super::log_q::LogQ;
 use super::patterns::{Patterns, measure};
+use super::slot_lists::written_out;
 use crate::classes::Classes;
 use crate::compose::plan::Plan;
 use crate::error::Result;
@@ -28,8 +31,22 @@ pub struct Columns<'a> {
 
 /// A batch's generated columns, in the order of [`Generated::of`], one value a slot.
 pub struct BatchColumns {
+    /// Masks as dictionaries, of bitmaps or of lists of slots.
     pub arrays: Vec<ArrayRef>,
     pub stats: BatchStats,
+}
+
+impl BatchColumns {
+    /// The `k`-th column of these slots, in pieces: lists of slots written out, bitmaps still as dictionaries.
+    pub fn pieces(&self, k: usize, slots: Range<usize>) -> Box<dyn Iterator<Item = ArrayRef> + Send> {
+        let array = &self.arrays[k];
+        match array.data_type() {
+            DataType::Dictionary(_, values) if matches!(**values, DataType::List(_)) => {
+                Box::new(written_out(Arc::clone(array), slots))
+            }
+            _ => Box::new(std::iter::once(array.slice(slots.start, slots.len()))),
+        }
+    }
 }
 
 impl Columns<'_> {
@@ -40,7 +57,7 @@ impl Columns<'_> {
         Ok(stats)
     }
 
-    /// The generated columns of a batch; bitmaps as dictionaries. Fails if its exclusions pass 2³¹−1.
+    /// The generated columns of a batch. Fails if its exclusions pass 2³¹−1.
     pub fn batch(&self, batch: usize) -> Result<BatchColumns> {
         let (mut masks, mut stats) = self.masks(batch);
         let generated = Generated::of(self.pipeline);

@@ -11,6 +11,7 @@ mod columns;
 mod known_positive;
 mod log_q;
 mod patterns;
+mod slot_lists;
 
 pub use bits::{Bits, set_bits};
 

@@ -2,25 +2,24 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, DictionaryArray, FixedSizeBinaryArray, Int32Array, ListArray, PrimitiveArray, UInt32Array,
-};
-use arrow::buffer::{Buffer, OffsetBuffer};
+use arrow::array::{ArrayRef, DictionaryArray, FixedSizeBinaryArray, Int32Array, PrimitiveArray, UInt32Array};
+use arrow::buffer::Buffer;
 use arrow::datatypes::UInt32Type;
 use arrow::error::ArrowError;
 
 use super::batch::BatchMasks;
+use super::slot_lists::SlotLists;
 use crate::classes::Classes;
 use crate::error::{Error, Result};
 use crate::pipeline::{Encoding, Pipeline};
-use crate::schema::{MAX_EXCLUSIONS, bitmap_bytes, excluded_element};
+use crate::schema::{MAX_EXCLUSIONS, bitmap_bytes};
 use crate::stats::BatchStats;
 
 /// The mask columns of a batch.
 pub struct Patterns {
     /// Dictionary of bitmaps.
     pub same_user: Option<ArrayRef>,
-    /// Dictionary of bitmaps, or lists of slots.
+    /// Dictionary of bitmaps, or of lists of slots.
     pub negatives: ArrayRef,
     /// Number of valid negatives, by slot.
     pub valid: Int32Array,
@@ -33,7 +32,7 @@ impl Patterns {
         let kinds = masks.kinds();
         let slots = p.encoding == Encoding::Slots;
         let mut bitmaps = Vec::with_capacity(if slots { 0 } else { kinds.len() * width });
-        let mut lists = Lists::default();
+        let mut lists = SlotLists::default();
         let valid = walk(p, masks, &kinds, stats, |excluded, first, members, stats| {
             if slots {
                 lists.push(excluded.slots());
@@ -44,13 +43,13 @@ impl Patterns {
             }
         })?;
         let negatives = match slots {
-            true => lists.array(&kinds),
-            false => dictionary(&kinds, width, bitmaps),
+            true => lists.dictionary(&kinds),
+            false => bitmap_dictionary(&kinds, width, bitmaps),
         };
         let same_user = same_user.then(|| {
             let mut bitmaps = Vec::with_capacity(masks.users.len() * width);
             (0..masks.users.len() as u32).for_each(|user| masks.append_same_user(user, width, &mut bitmaps));
-            dictionary(&masks.users, width, bitmaps)
+            bitmap_dictionary(&masks.users, width, bitmaps)
         });
         let fail = |e: ArrowError| {
             Error::pipeline(
@@ -102,37 +101,12 @@ fn walk(
     Ok(valid)
 }
 
-/// A column of bitmaps, that of a class on each of its slots.
-fn dictionary(classes: &Classes, width: usize, bitmaps: Vec<u8>) -> std::result::Result<ArrayRef, ArrowError> {
-    let values = FixedSizeBinaryArray::try_new(width as i32, Buffer::from_vec(bitmaps), None)?;
+fn bitmap_dictionary(classes: &Classes, width: usize, bitmaps: Vec<u8>) -> std::result::Result<ArrayRef, ArrowError> {
+    dictionary(classes, Arc::new(FixedSizeBinaryArray::try_new(width as i32, Buffer::from_vec(bitmaps), None)?))
+}
+
+/// A column of values, that of a class on each of its slots.
+pub(super) fn dictionary(classes: &Classes, values: ArrayRef) -> std::result::Result<ArrayRef, ArrowError> {
     let keys: PrimitiveArray<UInt32Type> = UInt32Array::from(classes.of.clone());
-    Ok(Arc::new(DictionaryArray::try_new(keys, Arc::new(values))?))
-}
-
-/// Ascending slots, a list a kind.
-#[derive(Default)]
-struct Lists {
-    slots: Vec<i32>,
-    ends: Vec<usize>,
-}
-
-impl Lists {
-    fn push(&mut self, slots: impl Iterator<Item = u32>) {
-        self.slots.extend(slots.map(|slot| slot as i32));
-        self.ends.push(self.slots.len());
-    }
-
-    /// The list of its kind for each slot, without the slot itself.
-    fn array(&self, kinds: &Classes) -> std::result::Result<ArrayRef, ArrowError> {
-        let (mut ends, mut values) = (Vec::with_capacity(kinds.of.len() + 1), Vec::new());
-        ends.push(0);
-        for (kind, slot) in kinds.of.iter().zip(0i32..) {
-            let start = if *kind == 0 { 0 } else { self.ends[*kind as usize - 1] };
-            let list = &self.slots[start..self.ends[*kind as usize]];
-            values.extend(list.iter().copied().filter(|other| *other != slot));
-            ends.push(values.len() as i32);
-        }
-        let values = Arc::new(Int32Array::from(values));
-        Ok(Arc::new(ListArray::try_new(excluded_element(), OffsetBuffer::new(ends.into()), values, None)?))
-    }
+    Ok(Arc::new(DictionaryArray::try_new(keys, values)?))
 }

@@ -255,6 +255,13 @@ fn check_roles(p: &Pipeline) -> Result<()> {
             "set identity.keep_raw = true, or map another column",
         );
     }
+    if !p.keep_raw && p.time.as_ref().is_some_and(|time| p.identity.contains(time)) {
+        return refuse(
+            "columns.time",
+            "it is also an identity column, and stats.parquet would show its raw values",
+            "set identity.keep_raw = true, or map another column",
+        );
+    }
     match (p.hash, &p.key_file) {
         (Hash::Blake3, None) => {
             refuse("identity.key_file", "blake3 needs a key", "name a file of at least 32 random bytes")

@@ -233,10 +233,9 @@ impl<'a> Output<'a> {
             }
             for k in 0..self.fields.len() - self.carried.len() {
                 let generated = Arc::clone(&generated);
-                out.push(Box::new((0..generated.len()).map(move |b| {
-                    let array = &generated[b].arrays[k];
-                    let (start, end) = ((rank * slice).min(array.len()), ((rank + 1) * slice).min(array.len()));
-                    Ok(array.slice(start, end - start))
+                out.push(Box::new((0..generated.len()).flat_map(move |b| {
+                    let len = generated[b].arrays[k].len();
+                    generated[b].pieces(k, (rank * slice).min(len)..((rank + 1) * slice).min(len)).map(Ok)
                 })));
             }
             out

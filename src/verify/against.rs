@@ -14,9 +14,9 @@ use super::finding::{Finding, Findings};
 use super::one_to_one::OneToOne;
 use super::rows::{BatchRows, SliceKey, ints};
 use crate::error::{Error, Place, Result};
-use crate::pipeline::{Field, Keep, Layout, Nulls, Pipeline};
+use crate::pipeline::{Field, Keep, Layout, Nulls, Pipeline, Remainder};
 use crate::schema;
-use crate::source::{HIVE_NULL, discover, polars_footer, read_row_group, unless_panic};
+use crate::source::{Found, HIVE_NULL, discover, polars_footer, read_row_group, unless_panic};
 use crate::store;
 
 /// One row of the input that passed `where` and the null policy.
@@ -39,6 +39,11 @@ pub struct Witness {
     /// The first survivor with a payload.
     by_payload: HashMap<u128, u32>,
     payload: Vec<String>,
+    /// The columns that the dataset carries on the first row of each request, and their digest of each example.
+    firsts: Vec<String>,
+    first_values: Vec<u128>,
+    /// The last batch, if it may hold padding.
+    padded: Option<i64>,
     /// Of each slice that could be read: its rows' payload.
     digests: HashMap<SliceKey, Vec<u128>>,
     /// `bw_user` ↔ identity, `bw_item` ↔ item.
@@ -68,6 +73,9 @@ impl Witness {
             examples: Vec::new(),
             by_payload: HashMap::new(),
             payload: Vec::new(),
+            firsts: Vec::new(),
+            first_values: Vec::new(),
+            padded: (p.remainder == Remainder::Pad).then_some(dataset.count("batches") as i64 - 1),
             digests: HashMap::new(),
             users: OneToOne::default(),
             items: OneToOne::default(),
@@ -81,6 +89,7 @@ impl Witness {
         let mut keys: HashMap<u128, u32> = HashMap::new();
         let mut times: Vec<i64> = Vec::new();
         let inputs = discover(&p.shards)?;
+        compare_inputs(dataset, &inputs, findings)?;
         if let Some((found, schema)) = inputs.first().and_then(|f| Some((f, files::schema_of(&f.path)?))) {
             let mut folders: Vec<String> = Vec::new();
             for (key, _) in found.hive.iter().filter(|_| p.hive) {
@@ -143,6 +152,8 @@ impl Witness {
         let names = frame.get_column_names();
         self.payload = names.iter().map(|n| n.to_string()).filter(|n| !hidden(p, n) && !first_only(p, n)).collect();
         let payload = row_digests(frame, &self.payload);
+        self.firsts = names.iter().map(|n| n.to_string()).filter(|n| !hidden(p, n) && first_only(p, n)).collect();
+        let firsts = if self.firsts.is_empty() { Vec::new() } else { row_digests(frame, &self.firsts) };
         let identity: Vec<Vec<Option<u128>>> = p.identity.iter().map(|c| column(c)).collect::<Result<_>>()?;
         let item = p.item.as_ref().map(|c| column(c)).transpose()?;
         let time: Vec<i64> = match &p.time {
@@ -199,6 +210,7 @@ impl Witness {
                 }
             }
             times.push(time[row]);
+            self.first_values.extend(firsts.get(row));
             self.examples.push(Example {
                 identity,
                 item: item
@@ -324,6 +336,7 @@ impl Witness {
         let (users, items, copies) = (get(schema::USER), get(schema::ITEM), get(schema::COPY));
         let anchors =
             batch.frame.column(schema::ANCHOR).ok().and_then(|c| c.as_materialized_series().bool().ok().cloned());
+        let firsts = self.first_values_of(batch);
         for (slot, payload) in self.payload_of(batch).into_iter().enumerate().take(users.len()) {
             let Some(payload) = payload else { continue };
             let copy = copies.get(slot).is_some_and(|c| *c > 0);
@@ -352,6 +365,11 @@ impl Witness {
             let example = &mut self.examples[ordinal as usize];
             example.seen = true;
             let (identity, item, positive) = (example.identity, example.item, example.positive);
+            let wanted = self.first_values.get(ordinal as usize);
+            if firsts.get(slot).copied().flatten().is_some_and(|found| Some(&found) != wanted) {
+                let problem = "the request columns are not those of the input";
+                findings.add_of_kind("request columns", batch.finding(Some(slot), "", problem));
+            }
             if !self.users.agree(identity, users[slot]) {
                 let problem = "the token stands for another identity elsewhere";
                 findings.add_of_kind("identities", batch.finding(Some(slot), schema::USER, problem));
@@ -363,7 +381,8 @@ impl Witness {
                 findings.add_of_kind("items", batch.finding(Some(slot), schema::ITEM, problem));
             }
             let anchor = anchors.as_ref().and_then(|a| a.get(slot));
-            if !copy && anchor != Some(positive) {
+            let padding = copy && self.padded == Some(batch.number) && anchor == Some(false);
+            if anchor != Some(positive) && !padding {
                 let problem = format!("it should be {positive}");
                 findings.add_of_kind("anchors", batch.finding(Some(slot), schema::ANCHOR, problem));
             }
@@ -389,6 +408,15 @@ impl Witness {
         self.examples.iter().all(|e| known(e) && self.users.token.contains_key(&e.identity))
     }
 
+    /// The digests of request columns where they stand: on the first row of a request. Empty where there are none to compare.
+    fn first_values_of(&self, batch: &BatchRows) -> Vec<Option<u128>> {
+        let first = batch.frame.column(schema::REQUEST_FIRST).ok().and_then(|c| c.bool().ok().cloned());
+        let all_read = self.firsts.iter().all(|name| batch.frame.column(name).is_ok());
+        let Some(first) = first.filter(|_| !self.firsts.is_empty() && all_read) else { return Vec::new() };
+        let digests = row_digests(&batch.frame, &self.firsts);
+        first.iter().zip(digests).map(|(first, digest)| (first == Some(true)).then_some(digest)).collect()
+    }
+
     /// What is missing in the end.
     pub fn finish(self, dataset: &Dataset, findings: &mut Findings) {
         self.check_tables(dataset, findings);
@@ -407,6 +435,24 @@ impl Witness {
             }
         }
     }
+}
+
+/// The input must be the files that were composed.
+fn compare_inputs(dataset: &Dataset, inputs: &[Found], findings: &mut Findings) -> Result<()> {
+    let recorded = &dataset.recorded.inputs;
+    if recorded.len() != inputs.len() {
+        let problem = format!("it names {} inputs, and the pipeline finds {}", recorded.len(), inputs.len());
+        findings.add(Finding::of(schema::MANIFEST, problem));
+        return Ok(());
+    }
+    for (recorded, input) in recorded.iter().zip(inputs) {
+        let (bytes, digest) = store::digest_file(&input.path)?;
+        if recorded["bytes"] != bytes || recorded["xxh3_128"] != digest.as_str() {
+            let problem = format!("the input {} is not the file that was composed", recorded["path"]);
+            findings.add_of_kind("inputs", Finding::of(schema::MANIFEST, problem));
+        }
+    }
+    Ok(())
 }
 
 /// Whether a column of the input is not in the payload.

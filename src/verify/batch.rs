@@ -27,6 +27,7 @@ pub struct View {
     pub label: Vec<Option<String>>,
     /// Digests of request values; `None` for null. Empty if not in the payload.
     pub request: Vec<Option<u128>>,
+    pub null_request: Vec<bool>,
     pub time: Vec<i64>,
 }
 
@@ -44,6 +45,9 @@ impl View {
             log_q: get(schema::LOG_Q).map(floats).unwrap_or_default(),
             label: role("label").map(texts).unwrap_or_default(),
             request: role("request").map(|c| requests_of(dataset, batch, c)).unwrap_or_default(),
+            null_request: role("request")
+                .map(|c| c.is_null().iter().map(|n| n == Some(true)).collect())
+                .unwrap_or_default(),
             time: role("time").map(|c| ints(&c.to_physical_repr())).unwrap_or_default(),
         }
     }

@@ -144,7 +144,8 @@ pub fn each_batch(
                 for (shard, rows) in slices {
                     let recorded = &dataset.recorded.shards[shard];
                     let place = (recorded.rank * dataset.slice(), recorded.path.clone(), group);
-                    if rows.height() != dataset.slice() && (number != last || dataset.ranks > 1) {
+                    let short = number == last && dataset.ranks == 1 && dataset.setting("compose.remainder") == "short";
+                    if rows.height() != dataset.slice() && !short {
                         let problem = format!("{} rows in a row, not {}", rows.height(), dataset.slice());
                         let finding = Finding {
                             batch: Some(number),
@@ -202,12 +203,14 @@ type ReadGroup = (usize, Vec<(usize, Result<DataFrame, String>)>);
 fn read_all(dataset: &Dataset, parts: BTreeMap<usize, Vec<&Readable>>, wanted: &Wanted, send: SyncSender<ReadGroup>) {
     for shards in parts.values() {
         let groups = shards.iter().map(|s| s.row_groups.len()).max().unwrap_or(0);
+        let path = |shard: &Readable| dataset.root.join(&dataset.recorded.shards[shard.shard].path);
+        let columns: Vec<Option<Vec<String>>> = shards.iter().map(|shard| wanted.of(&path(shard))).collect();
         let mut footers: Vec<Option<FileMetadataRef>> = vec![None; shards.len()];
         for group in (0..groups).filter(|group| touched(dataset, shards, *group, wanted.sample)) {
-            let of_ranks = shards.iter().zip(&mut footers).filter(|(s, _)| s.row_groups.len() > group);
-            let of_ranks = of_ranks.map(|(shard, footer)| {
-                let path = dataset.root.join(&dataset.recorded.shards[shard.shard].path);
-                (shard.shard, read(&path, footer, group, shard.row_groups[group], wanted))
+            let of_ranks = shards.iter().zip(&mut footers).zip(&columns);
+            let of_ranks = of_ranks.filter(|((shard, _), _)| shard.row_groups.len() > group);
+            let of_ranks = of_ranks.map(|((shard, footer), columns)| {
+                (shard.shard, read(&path(shard), footer, group, shard.row_groups[group], columns.clone()))
             });
             if send.send((group, of_ranks.collect())).is_err() {
                 return;
@@ -232,9 +235,8 @@ fn read(
     footer: &mut Option<FileMetadataRef>,
     row_group: usize,
     rows: usize,
-    wanted: &Wanted,
+    columns: Option<Vec<String>>,
 ) -> Result<DataFrame, String> {
-    let columns = wanted.of(path);
     let open = || store::open(path).map_err(|e| e.to_string());
     let (first, second) = (open()?, open()?);
     let read = || {

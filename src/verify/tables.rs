@@ -22,6 +22,9 @@ impl Totals {
             let problem = format!("it has {} rows for {} batches", recorded.len(), self.stats.len());
             findings.add(Finding::of(schema::STATS, problem));
         }
+        if recorded.iter().zip(0..).any(|(found, batch)| *found != batch) {
+            findings.add(Finding::of(schema::STATS, "its batches are not 0, 1, 2, …").column(schema::BATCH));
+        }
         type Pick = fn(&BatchStats) -> Option<i64>;
         let picks: [(&str, Pick); 9] = [
             ("rows", |s| Some(s.rows.into())),
@@ -36,6 +39,9 @@ impl Totals {
         ];
         for (name, pick) in picks {
             let recorded = column(name);
+            if recorded.len() != frame.height() {
+                findings.add(Finding::of(schema::STATS, "the column is missing").column(name));
+            }
             for stats in &self.stats {
                 // A role that is not in the payload can't be recounted.
                 let (Some(expected), Some(found)) = (pick(stats), recorded.get(stats.batch as usize)) else { continue };

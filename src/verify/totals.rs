@@ -111,12 +111,18 @@ impl Totals {
             self.reading.push(ordinal);
             self.copies.push(view.copy.get(slot).is_some_and(|c| *c > 0));
         }
+        let one_pool = dataset.value("compose.window").is_null() && self.sample.is_none();
         for (slot, item) in view.item.iter().enumerate() {
             let original = view.copy.get(slot) == Some(&0);
             let seen = self.items.entry(*item).or_insert(ItemSeen { log_q: f32::NAN, ..ItemSeen::default() });
             seen.originals += u64::from(original);
             seen.positives += u64::from(original && view.anchor.get(slot) == Some(&true));
-            seen.log_q = view.log_q.get(slot).copied().unwrap_or(f32::NAN);
+            let log_q = view.log_q.get(slot).copied().unwrap_or(f32::NAN);
+            if one_pool && !seen.log_q.is_nan() && seen.log_q != log_q {
+                let problem = format!("it is {log_q}, and {} on other rows of the item", seen.log_q);
+                findings.add_of_kind("logQ", batch.finding(Some(slot), schema::LOG_Q, problem));
+            }
+            seen.log_q = log_q;
         }
         self.add_requests(dataset, batch, &view, findings);
         self.add_copies(dataset, batch, &view, findings);
@@ -134,11 +140,12 @@ impl Totals {
     fn add_requests(&mut self, dataset: &Dataset, batch: &BatchRows, view: &View, findings: &mut Findings) {
         let packed = dataset.setting("compose.mode") == "request_packed" && self.sample.is_none();
         for (slot, request) in view.request.iter().enumerate() {
-            match request {
-                Some(request) => {
-                    self.requests.insert(*request);
+            // A copy is of its original's request.
+            if view.copy.get(slot) == Some(&0) {
+                match request.filter(|_| !view.null_request[slot]) {
+                    Some(request) => _ = self.requests.insert(request),
+                    None => self.null_requests += 1,
                 }
-                None => self.null_requests += u64::from(view.copy.get(slot) == Some(&0)),
             }
             if !packed || view.copy.get(slot).is_some_and(|c| *c > 0) || self.current_request == *request {
                 continue;

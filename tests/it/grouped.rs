@@ -1,11 +1,14 @@
 //! identity_grouped: quotas, copies, what is left.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use arrow::array::{ArrayRef, Int64Array, StringArray};
+use arrow::datatypes::Int32Type;
 use proptest::prelude::*;
 
 use crate::spread::assert_exactly_once;
-use crate::support::{Shape, compose, pipeline, plane};
+use crate::support::{Project, Shape, column, compose, pipeline, plane, table};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
@@ -129,4 +132,23 @@ fn groups_of_an_identity_are_spread_like_rows() {
         // 20 groups an identity in 30 batches: never two in one.
         assert_eq!(ids.len(), 4);
     }
+}
+
+#[test]
+fn groups_form_across_windows_smaller_than_a_batch() {
+    let labels: Vec<&str> = (0..8).map(|row| ["real", "fake"][row / 4]).collect();
+    let ints = |values: std::ops::Range<i64>| Arc::new(Int64Array::from_iter_values(values)) as ArrayRef;
+    let rows = table(vec![
+        ("user", Arc::new(Int64Array::from(vec![1; 8]))),
+        ("label", Arc::new(StringArray::from(labels))),
+        ("time", ints(0..8)),
+    ]);
+    let project = Project::new(
+        "input.shards = [\"in.parquet\"]\ncolumns = { identity = \"user\", label = \"label\", time = \"time\" }\n\
+         compose = { mode = \"identity_grouped\", batch_size = 8, window = 4, group.classes = { real = 1, fake = 1 } }\n\
+         output.path = \"out\"",
+    )
+    .file("in.parquet", &rows);
+    // The first window's end, in the middle of a batch, moves back to the beginning.
+    assert_eq!(column::<Int32Type>(&project.run(), "bw_group_slot"), [0, 0, 1, 1, 2, 2, 3, 3]);
 }

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use arrow::array::{ArrayRef, AsArray};
+use arrow::compute::concat;
 use arrow::datatypes::{Float32Type, Int32Type, Int64Type, UInt32Type};
 use batchwright::keys::KeyPlane;
 use batchwright::negatives::{Columns, LogQ, Positives};
@@ -69,12 +70,16 @@ fn assert_masks(p: &Pipeline, whole: &KeyPlane, plane: &KeyPlane) {
         let arrays: HashMap<&str, _> = Generated::of(p).into_iter().map(|g| g.name()).zip(&out.arrays).collect();
         let rows = plan.batch(b);
         let valid = arrays["bw_valid_negatives"].as_primitive::<Int32Type>();
+        let at = Generated::of(p).iter().position(|g| g.name() == "bw_excluded");
+        let lists: Vec<_> = at.map(|k| out.pieces(k, 0..rows.len()).collect()).unwrap_or_default();
+        let lists = concat(&lists.iter().map(|l| l.as_ref()).collect::<Vec<_>>()).ok();
         let (mut excluded_pairs, mut same_pairs) = (0u64, 0u64);
         let ints = |name: &str| arrays[name].as_primitive::<Int32Type>();
         for (i, &anchor) in rows.iter().enumerate() {
             let mut number = 0;
-            let listed: Option<Vec<i32>> = (p.encoding == Encoding::Slots)
-                .then(|| arrays["bw_excluded"].as_list::<i32>().value(i).as_primitive::<Int32Type>().values().to_vec());
+            let listed: Option<Vec<i32>> = (p.encoding == Encoding::Slots).then(|| {
+                lists.as_ref().expect("lists").as_list::<i32>().value(i).as_primitive::<Int32Type>().values().to_vec()
+            });
             if let Some(list) = &listed {
                 assert!(list.is_sorted());
             }

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, FixedSizeBinaryArray, Float32Array, Int32Array, Int64Array, RecordBatch, StringArray,
+    Array, ArrayRef, AsArray, BooleanArray, FixedSizeBinaryArray, Float32Array, Int32Array, Int64Array, ListArray,
+    RecordBatch, StringArray,
 };
+use arrow::datatypes::{DataType, Float32Type, Int32Type, Int64Type};
 use serde_json::Value;
 
 use crate::support::{Project, column, rows_of, table, write_parquet};
@@ -108,7 +110,7 @@ fn known_positives_offered_as_negatives_fail_a_check() {
     let project = project();
     project.succeed(&[]);
     edit(&project, &shard(&project, 0), |rows| {
-        let slots = column::<arrow::datatypes::Int32Type>(&rows, "bw_slot");
+        let slots = column::<Int32Type>(&rows, "bw_slot");
         let width = rows["bw_negatives"].data_type().primitive_width().unwrap_or(15);
         let mut bytes = vec![u8::MAX; slots.len() * width];
         slots.iter().enumerate().for_each(|(row, slot)| bytes[row * width + *slot as usize / 8] &= !(1 << (slot % 8)));
@@ -128,4 +130,78 @@ fn known_positives_offered_as_negatives_fail_a_check() {
         .output()
         .unwrap();
     assert_eq!(check.status.code(), Some(1), "{}", String::from_utf8_lossy(&check.stdout));
+}
+
+/// Findings against the input, after the rows of the first shard were changed.
+fn with_shard(sets: &[&str], change: impl FnOnce(RecordBatch) -> RecordBatch) -> Vec<Value> {
+    let project = project();
+    project.succeed(sets);
+    edit(&project, &shard(&project, 0), change);
+    findings(&project, &[&["--against", "pipeline.toml"][..], sets].concat())
+}
+
+fn columns(findings: &[Value]) -> Vec<&str> {
+    findings.iter().filter_map(|f| f["column"].as_str()).collect()
+}
+
+#[test]
+fn values_of_request_columns_are_held_against_the_input() {
+    let found = with_shard(&["--set", "requests.layout=first"], |rows| {
+        let lists = rows["user_history"].as_list::<i32>();
+        let values = lists.values().as_primitive::<Int64Type>().unary::<_, Int64Type>(|v| v + 1);
+        let DataType::List(element) = rows["user_history"].data_type() else { unreachable!("a list") };
+        let offsets = lists.offsets().clone();
+        let changed = ListArray::new(Arc::clone(element), offsets, Arc::new(values), lists.nulls().cloned());
+        replace(&rows, "user_history", Arc::new(changed))
+    });
+    assert!(problems(&found).contains(&"the request columns are not those of the input"), "{found:#?}");
+}
+
+#[test]
+fn one_row_s_log_q_and_the_anchors_of_copies_count() {
+    let found = with_shard(&[], |rows| {
+        let mut log_q = rows["bw_log_q"].as_primitive::<Float32Type>().values().to_vec();
+        log_q[17] += 1.0;
+        replace(&rows, "bw_log_q", Arc::new(Float32Array::from(log_q)))
+    });
+    assert!(columns(&found).contains(&"bw_log_q"), "{found:#?}");
+    let grouped = ["--set", "compose.mode=identity_grouped", "--set", "compose.group.classes={home=1,search=2}"];
+    let found = with_shard(&grouped, |rows| {
+        let copies = column::<Int32Type>(&rows, "bw_copy");
+        let at = copies.iter().position(|copy| *copy > 0).expect("a copy");
+        let anchors = rows["bw_anchor"].as_boolean().iter().enumerate();
+        let flipped: BooleanArray = anchors.map(|(row, anchor)| anchor.map(|a| a != (row == at))).collect();
+        replace(&rows, "bw_anchor", Arc::new(flipped))
+    });
+    assert_eq!(columns(&found), ["bw_anchor"], "{found:#?}");
+}
+
+#[test]
+fn copies_of_rows_without_a_request_are_of_their_originals() {
+    let ints = |values: Vec<i64>| Arc::new(Int64Array::from(values)) as ArrayRef;
+    let rows = table(vec![("user", ints(vec![1, 2, 3])), ("request", Arc::new(Int64Array::new_null(3)))]);
+    let project = Project::new(
+        "input.shards = [\"in.parquet\"]\ncolumns = { identity = \"user\", request = \"request\" }\n\
+         compose = { batch_size = 2, remainder = \"pad\" }\noutput.path = \"out\"",
+    )
+    .file("in.parquet", &rows);
+    assert_eq!(project.run().num_rows(), 4);
+    assert_eq!(project.manifest()["counts"]["requests"], 3);
+    assert_eq!(findings(&project, &["--against", "pipeline.toml"]), Vec::<Value>::new());
+}
+
+#[test]
+fn the_input_must_be_the_one_that_was_composed() {
+    let ints = |values: Vec<i64>| Arc::new(Int64Array::from(values)) as ArrayRef;
+    let rows = |last: i64| table(vec![("user", ints(vec![1, 2, 3])), ("hidden", ints(vec![1, 2, last]))]);
+    let project = Project::new(
+        "input = { shards = [\"in.parquet\"], drop = [\"hidden\"] }\ncolumns.identity = \"user\"\n\
+         compose.batch_size = 3\noutput.path = \"out\"",
+    )
+    .file("in.parquet", &rows(3));
+    project.succeed(&[]);
+    assert_eq!(findings(&project, &["--against", "pipeline.toml"]), Vec::<Value>::new());
+    write_parquet(&project.path("in.parquet"), &[rows(4)]);
+    let found = findings(&project, &["--against", "pipeline.toml"]);
+    assert!(problems(&found)[0].ends_with("is not the file that was composed"), "{found:#?}");
 }
