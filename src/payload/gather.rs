@@ -85,6 +85,7 @@ impl Column {
 }
 
 /// Columns of the wanted input rows.
+#[derive(Default)]
 pub struct Payload {
     columns: Vec<Column>,
 }
@@ -168,8 +169,8 @@ pub(super) fn pick(array: &ArrayRef, wanted: &[u32], first_row: u32) -> Result<O
     take(array, &indices, None).map(|picked| Some(alone(picked))).map_err(too_large)
 }
 
-/// Without the values of rows that were not picked, which views keep.
-fn alone(array: ArrayRef) -> ArrayRef {
+/// Without the values of rows that the array no longer has, which views keep.
+pub fn alone(array: ArrayRef) -> ArrayRef {
     match array.data_type() {
         DataType::Utf8View => Arc::new(array.as_string_view().gc()),
         DataType::BinaryView => Arc::new(array.as_binary_view().gc()),

@@ -11,7 +11,7 @@ mod row_digest;
 mod spill;
 
 pub use constant::{Constancy, RequestRows};
-pub use gather::{ArraySize, Decoder, KEEP_WHOLE, Payload, RowGroupSpan, Sink, WantedRow};
+pub use gather::{ArraySize, Decoder, KEEP_WHOLE, Payload, RowGroupSpan, Sink, WantedRow, alone};
 pub use key_range::KeyRange;
 pub use row_digest::row_digests;
 pub use spill::{Scratch, Spill};

@@ -10,33 +10,56 @@ use crate::dataset::{self, InputRecord, ItemRow, TableRecord};
 use crate::error::Result;
 use crate::keys::Codes;
 use crate::negatives::ln_share;
-use crate::payload::{ArraySize, Decoder, Payload, RowGroupSpan, Sink, WantedRow};
+use crate::payload::{self, ArraySize, Decoder, Payload, RowGroupSpan, Scratch, Sink, Spill, WantedRow};
 use crate::pipeline::{Hash, Pipeline};
 use crate::source::{self, InputColumn, Source};
 use crate::store;
 use crate::tasks::in_parallel;
 
-/// Writes items.parquet and positives.parquet, where the pipeline has them.
-pub fn write(p: &Pipeline, prepared: &Prepared, root: &Path) -> Result<Vec<TableRecord>> {
+/// Values of items that are written at a time, in bytes, and most of them.
+const PIECE_BYTES: u64 = 16 << 20;
+const PIECE_ITEMS: u64 = 1 << 16;
+
+/// Most scratch files.
+const MAX_PARTS: usize = 256;
+
+/// Writes items.parquet and positives.parquet, where the pipeline has them. Values of items that pass `room` bytes go through
+/// scratch files in `spill_dir`.
+pub fn write(p: &Pipeline, prepared: &Prepared, root: &Path, room: u64, spill_dir: &Path) -> Result<Vec<TableRecord>> {
     let mut records = Vec::new();
     let Some(item) = &prepared.plane.item else { return Ok(records) };
     if let Some(name) = &p.item {
         let (column, field) = prepared.source.column("columns.item", name)?;
         let counts = ItemCounts::new(prepared, item);
         let examples = &prepared.item_example;
-        let by_example = sorted_codes(examples.len(), |code| examples[code as usize]);
-        let wanted: Vec<u32> = by_example.par_iter().map(|code| examples[*code as usize]).collect();
-        let mut ordinals = vec![0; examples.len()];
-        by_example.iter().zip(0..).for_each(|(code, ordinal)| ordinals[*code as usize] = ordinal);
-        drop(by_example);
-        let decoder = OneColumn::new(&prepared.source, column);
-        let row =
-            |code: &u32| Some(WantedRow { ordinal: ordinals[*code as usize], input_row: examples[*code as usize] });
-        let payload = Payload::load(&decoder, &[Arc::new(wanted)])?;
         let order = by_low_token(&item.tokens);
-        let pieces = order.chunks(1 << 16).map(|codes| {
-            let values = payload.gather(0, field.data_type(), &codes.iter().map(row).collect::<Vec<_>>())?;
-            Ok((codes.iter().map(|code| counts.row(*code, item.tokens[*code as usize])).collect(), values))
+        let value_bytes = (prepared.source.decoded_bytes(column) / u64::from(prepared.source.rows.max(1))).max(1);
+        let piece = (PIECE_BYTES / value_bytes).clamp(1, PIECE_ITEMS) as usize;
+        let least = order.len().div_ceil(MAX_PARTS).max(1);
+        let part = ((room / value_bytes) as usize).max(least).next_multiple_of(piece);
+        let parts: Vec<(&[u32], Arc<Vec<u32>>)> = order
+            .chunks(part)
+            .map(|codes| {
+                let mut rows: Vec<u32> = codes.par_iter().map(|code| examples[*code as usize]).collect();
+                rows.par_sort_unstable();
+                (codes, Arc::new(rows))
+            })
+            .collect();
+        let mut values = Values::load(&OneColumn::new(&prepared.source, column), &parts, spill_dir)?;
+        let pieces = parts.iter().enumerate().flat_map(|(k, (codes, rows))| {
+            let payload = match values.part(k) {
+                Ok(payload) => payload,
+                Err(e) => return Box::new(std::iter::once(Err(e))) as Box<dyn Iterator<Item = _>>,
+            };
+            let (counts, row) = (&counts, |code: &u32| {
+                let input_row = examples[*code as usize];
+                Some(WantedRow { ordinal: rows.partition_point(|row| *row < input_row) as u32, input_row })
+            });
+            Box::new(codes.chunks(piece).map(move |codes| {
+                let values = payload.gather(0, field.data_type(), &codes.iter().map(row).collect::<Vec<_>>())?;
+                let values = values.into_iter().map(payload::alone).collect();
+                Ok((codes.iter().map(|code| counts.row(*code, item.tokens[*code as usize])).collect(), values))
+            }))
         });
         records.push(dataset::write_items(root, field, pieces)?);
     }
@@ -51,6 +74,32 @@ pub fn write(p: &Pipeline, prepared: &Prepared, root: &Path) -> Result<Vec<Table
         records.push(dataset::write_positives(root, rows)?);
     }
     Ok(records)
+}
+
+/// A value of each item, by parts of the table.
+enum Values {
+    Whole(Option<Payload>),
+    Spilled(Spill),
+}
+
+impl Values {
+    /// `parts`: items, and the ascending input rows that show them.
+    fn load(decoder: &OneColumn<'_>, parts: &[(&[u32], Arc<Vec<u32>>)], spill_dir: &Path) -> Result<Self> {
+        if let [(_, rows)] = parts {
+            return Ok(Values::Whole(Some(Payload::load(decoder, &[Arc::clone(rows)])?)));
+        }
+        let files = parts.iter().map(|_| Ok(Box::new(store::scratch(spill_dir)?) as Box<dyn Scratch>));
+        let wanted: Vec<Vec<Arc<Vec<u32>>>> = parts.iter().map(|(_, rows)| vec![Arc::clone(rows)]).collect();
+        Ok(Values::Spilled(Spill::write(decoder, files.collect::<Result<_>>()?, &wanted)?))
+    }
+
+    /// Each part is asked for once.
+    fn part(&mut self, part: usize) -> Result<Payload> {
+        match self {
+            Values::Whole(payload) => Ok(payload.take().unwrap_or_default()),
+            Values::Spilled(spill) => spill.load(part),
+        }
+    }
 }
 
 /// What the output shows of a token.

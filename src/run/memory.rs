@@ -8,7 +8,9 @@ use crate::dataset::Cuts;
 use crate::keys::Codes;
 use crate::negatives::Positives;
 use crate::payload::KEEP_WHOLE;
-use crate::pipeline::{Mode, Pipeline};
+use crate::pipeline::{Encoding, Mode, Pipeline, Rule};
+use crate::schema::bitmap_bytes;
+use crate::stats::BatchStats;
 
 /// What encoders and decoders hold beside keys and payload, for each row group in flight, and beside its own bytes.
 const IN_FLIGHT: u64 = 64 << 20;
@@ -30,6 +32,14 @@ pub struct Budget {
     pub short_of: Option<u64>,
 }
 
+/// A row group's bitmaps where hardly any are the same.
+fn bitmaps(p: &Pipeline, prepared: &Prepared) -> u64 {
+    if p.encoding != Encoding::Bitmap || !p.rules.contains(&Rule::KnownPositive) {
+        return 0;
+    }
+    bitmap_bytes(p.batch_size) as u64 * p.row_group_rows.min(prepared.plan.order.len() as u64)
+}
+
 fn half_of_free() -> u64 {
     let Ok(mut system) = sysinfo::System::new() else { return UNKNOWN };
     system.refresh_memory();
@@ -48,7 +58,9 @@ pub fn budget(p: &Pipeline, prepared: &Prepared, limit: Option<u64>) -> Budget {
     let keys = keys(p, prepared);
     let payload = payload_bytes(p, prepared);
     // One is encoded while another is written.
-    let in_flight = IN_FLIGHT + 2 * Cuts::row_group_bytes(p, prepared.source.row_bytes()).min(payload.in_parts);
+    let in_flight = IN_FLIGHT
+        + 2 * Cuts::row_group_bytes(p, prepared.source.row_bytes()).min(payload.in_parts)
+        + 2 * bitmaps(p, prepared);
     let beside_keys = all.saturating_sub(keys);
     let row_groups = (beside_keys / 2 / in_flight).clamp(1, rayon::current_num_threads() as u64);
     let least = keys + 2 * in_flight;
@@ -132,6 +144,8 @@ fn keys(p: &Pipeline, prepared: &Prepared) -> u64 {
     let rows = plane.len() as u64;
     let distinct = |codes: Option<&Codes>| codes.map_or(0, |c| c.len() as u64);
     rows * row
+        // Of the output's batches, and of the input's order.
+        + 2 * (plan.batches() * size_of::<BatchStats>()) as u64
         + (rows * before).max(plan.order.len() as u64 * position + rows * parts)
         // A token and a rank; a token, two counts, an example, and what sorts them; a carrier and its row.
         + distinct(Some(&plane.identity)) * 24

@@ -100,7 +100,7 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
     let stats = stats.finish(prepared.times.as_deref());
     manifest.tables.push(dataset::write_stats(&root, &stats, output::time_type(p, source).as_ref())?);
     let (tables, (figures, baselines)) = rayon::join(
-        || items::write(p, &prepared, &root),
+        || items::write(p, &prepared, &root, budget.payload / 3, &spill_dir),
         || rayon::join(|| figures::measured(p, &prepared, &stats), || figures::baselines(p, &prepared)),
     );
     manifest.tables.extend(tables?);

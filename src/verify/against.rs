@@ -11,19 +11,20 @@ use super::dataset::Dataset;
 use super::digest::{digests, row_digests};
 use super::files;
 use super::finding::{Finding, Findings};
+use super::inputs;
 use super::one_to_one::OneToOne;
 use super::rows::{BatchRows, SliceKey, ints};
 use crate::error::{Error, Place, Result};
 use crate::pipeline::{Field, Keep, Layout, Nulls, Pipeline, Remainder};
 use crate::schema;
-use crate::source::{Found, HIVE_NULL, discover, polars_footer, read_row_group, unless_panic};
+use crate::source::{HIVE_NULL, discover, polars_footer, read_row_group, unless_panic};
 use crate::store;
 
 /// One row of the input that passed `where` and the null policy.
-struct Example {
-    identity: u128,
+pub(super) struct Example {
+    pub(super) identity: u128,
     /// A null item is an item of its own.
-    item: Option<u128>,
+    pub(super) item: Option<u128>,
     positive: bool,
     /// Digest of the payload columns that the dataset carries on every row.
     payload: u128,
@@ -35,7 +36,7 @@ struct Example {
 
 /// The input, row by row, as digests.
 pub struct Witness {
-    examples: Vec<Example>,
+    pub(super) examples: Vec<Example>,
     /// The first survivor with a payload.
     by_payload: HashMap<u128, u32>,
     payload: Vec<String>,
@@ -47,8 +48,8 @@ pub struct Witness {
     /// Of each slice that could be read: its rows' payload.
     digests: HashMap<SliceKey, Vec<u128>>,
     /// `bw_user` ↔ identity, `bw_item` ↔ item.
-    users: OneToOne,
-    items: OneToOne,
+    pub(super) users: OneToOne,
+    pub(super) items: OneToOne,
     known: HashMap<i64, HashSet<i64>>,
     filtered: u64,
     null_identity: u64,
@@ -89,7 +90,7 @@ impl Witness {
         let mut keys: HashMap<u128, u32> = HashMap::new();
         let mut times: Vec<i64> = Vec::new();
         let inputs = discover(&p.shards)?;
-        compare_inputs(dataset, &inputs, findings)?;
+        inputs::compare(dataset, &inputs, findings)?;
         if let Some((found, schema)) = inputs.first().and_then(|f| Some((f, files::schema_of(&f.path)?))) {
             let mut folders: Vec<String> = Vec::new();
             for (key, _) in found.hive.iter().filter(|_| p.hive) {
@@ -336,7 +337,7 @@ impl Witness {
         let (users, items, copies) = (get(schema::USER), get(schema::ITEM), get(schema::COPY));
         let anchors =
             batch.frame.column(schema::ANCHOR).ok().and_then(|c| c.as_materialized_series().bool().ok().cloned());
-        let firsts = self.first_values_of(batch);
+        let firsts = inputs::first_values(batch, &self.firsts);
         for (slot, payload) in self.payload_of(batch).into_iter().enumerate().take(users.len()) {
             let Some(payload) = payload else { continue };
             let copy = copies.get(slot).is_some_and(|c| *c > 0);
@@ -389,34 +390,6 @@ impl Witness {
         }
     }
 
-    /// By token of an item that the shards have: its rows in the input, before dedup.
-    pub(super) fn rows_before_dedup(&self) -> HashMap<i64, i64> {
-        let mut rows = HashMap::new();
-        let tokens = self.examples.iter().filter_map(|e| self.items.token.get(&e.item?));
-        tokens.for_each(|token| *rows.entry(*token).or_default() += 1);
-        rows
-    }
-
-    /// The token of an item by its value's digest.
-    pub(super) fn item_token(&self, value: u128) -> Option<i64> {
-        self.items.token.get(&value).copied()
-    }
-
-    /// Whether every identity and item of the input is in the shards.
-    pub(super) fn knows_all_tokens(&self) -> bool {
-        let known = |e: &Example| e.item.is_none_or(|item| self.items.token.contains_key(&item));
-        self.examples.iter().all(|e| known(e) && self.users.token.contains_key(&e.identity))
-    }
-
-    /// The digests of request columns where they stand: on the first row of a request. Empty where there are none to compare.
-    fn first_values_of(&self, batch: &BatchRows) -> Vec<Option<u128>> {
-        let first = batch.frame.column(schema::REQUEST_FIRST).ok().and_then(|c| c.bool().ok().cloned());
-        let all_read = self.firsts.iter().all(|name| batch.frame.column(name).is_ok());
-        let Some(first) = first.filter(|_| !self.firsts.is_empty() && all_read) else { return Vec::new() };
-        let digests = row_digests(&batch.frame, &self.firsts);
-        first.iter().zip(digests).map(|(first, digest)| (first == Some(true)).then_some(digest)).collect()
-    }
-
     /// What is missing in the end.
     pub fn finish(self, dataset: &Dataset, findings: &mut Findings) {
         self.check_tables(dataset, findings);
@@ -435,24 +408,6 @@ impl Witness {
             }
         }
     }
-}
-
-/// The input must be the files that were composed.
-fn compare_inputs(dataset: &Dataset, inputs: &[Found], findings: &mut Findings) -> Result<()> {
-    let recorded = &dataset.recorded.inputs;
-    if recorded.len() != inputs.len() {
-        let problem = format!("it names {} inputs, and the pipeline finds {}", recorded.len(), inputs.len());
-        findings.add(Finding::of(schema::MANIFEST, problem));
-        return Ok(());
-    }
-    for (recorded, input) in recorded.iter().zip(inputs) {
-        let (bytes, digest) = store::digest_file(&input.path)?;
-        if recorded["bytes"] != bytes || recorded["xxh3_128"] != digest.as_str() {
-            let problem = format!("the input {} is not the file that was composed", recorded["path"]);
-            findings.add_of_kind("inputs", Finding::of(schema::MANIFEST, problem));
-        }
-    }
-    Ok(())
 }
 
 /// Whether a column of the input is not in the payload.

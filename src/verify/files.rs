@@ -131,21 +131,28 @@ pub fn schema_of(path: &std::path::Path) -> Option<Arc<arrow::datatypes::Schema>
     Some(Arc::clone(footer.schema()))
 }
 
-/// The columns that Polars reads, if it does not read all: it knows no half floats, 256-bit decimals and list views.
+/// The columns that Polars reads, if it does not read all: it knows no half floats, 256-bit decimals, list views, extension
+/// types, nor zones by their offset.
 pub fn readable_columns(path: &std::path::Path) -> Option<Vec<String>> {
-    fn foreign(data_type: &arrow::datatypes::DataType) -> bool {
-        use arrow::datatypes::DataType::*;
+    use arrow::datatypes::{DataType, DataType::*, Field, TimeUnit};
+    fn foreign(field: &Field) -> bool {
+        field.metadata().contains_key("ARROW:extension:name") || foreign_type(field.data_type())
+    }
+    fn foreign_type(data_type: &DataType) -> bool {
         match data_type {
             Float16 | Decimal256(..) | ListView(_) | LargeListView(_) | RunEndEncoded(..) => true,
-            List(f) | LargeList(f) | FixedSizeList(f, _) | Map(f, _) => foreign(f.data_type()),
-            Struct(fields) => fields.iter().any(|f| foreign(f.data_type())),
-            Dictionary(_, value) => foreign(value),
+            // Parquet has no seconds of a day: other readers take them for integers.
+            Time32(TimeUnit::Second) => true,
+            Timestamp(_, Some(zone)) => zone.starts_with(['+', '-']) && &**zone != "+00:00",
+            List(f) | LargeList(f) | FixedSizeList(f, _) | Map(f, _) => foreign(f),
+            Struct(fields) => fields.iter().any(|f| foreign(f)),
+            Dictionary(_, value) => foreign_type(value),
             _ => false,
         }
     }
     let schema = schema_of(path)?;
     let all = schema.fields();
-    let known: Vec<String> = all.iter().filter(|f| !foreign(f.data_type())).map(|f| f.name().clone()).collect();
+    let known: Vec<String> = all.iter().filter(|f| !foreign(f)).map(|f| f.name().clone()).collect();
     (known.len() < all.len()).then_some(known)
 }
 

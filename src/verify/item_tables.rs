@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::against::Witness;
+use super::against::{Example, Witness};
 use super::dataset::Dataset;
 use super::digest::digests;
 use super::finding::{Finding, Findings};
@@ -61,5 +61,24 @@ impl Witness {
                 findings.add_of_kind("positives", Finding::of(schema::POSITIVES, problem).column("items"));
             }
         }
+    }
+
+    /// By token of an item that the shards have: its rows in the input, before dedup.
+    fn rows_before_dedup(&self) -> HashMap<i64, i64> {
+        let mut rows = HashMap::new();
+        let tokens = self.examples.iter().filter_map(|e| self.items.token.get(&e.item?));
+        tokens.for_each(|token| *rows.entry(*token).or_default() += 1);
+        rows
+    }
+
+    /// The token of an item by its value's digest.
+    fn item_token(&self, value: u128) -> Option<i64> {
+        self.items.token.get(&value).copied()
+    }
+
+    /// Whether every identity and item of the input is in the shards.
+    fn knows_all_tokens(&self) -> bool {
+        let known = |e: &Example| e.item.is_none_or(|item| self.items.token.contains_key(&item));
+        self.examples.iter().all(|e| known(e) && self.users.token.contains_key(&e.identity))
     }
 }

@@ -64,7 +64,7 @@ pub fn look(dataset: &Dataset, batch: usize) -> Result<Look> {
             continue;
         }
         let start = (batch - shard.first_batch) * dataset.slice();
-        let part = read(dataset, &shard.path, Some((start, dataset.slice())), None)?;
+        let part = read(dataset, &shard.path, Some((start, dataset.slice())), Some(&looked_at(dataset)))?;
         frame = match frame {
             None => Some(part),
             Some(all) => Some(all.vstack(&part).map_err(|e| Error::damaged(Place::file(&shard.path), e))?),
@@ -123,7 +123,7 @@ pub fn stats_column(dataset: &Dataset, name: &str) -> Result<Vec<Option<f64>>> {
 pub fn rows_by_user(dataset: &Dataset) -> Result<Vec<(i64, u64)>> {
     let mut counts: HashMap<i64, u64> = HashMap::new();
     for shard in &dataset.recorded.shards {
-        let frame = read(dataset, &shard.path, None, Some(schema::USER))?;
+        let frame = read(dataset, &shard.path, None, Some(&[schema::USER]))?;
         frame
             .column(schema::USER)
             .map(ints)
@@ -136,10 +136,23 @@ pub fn rows_by_user(dataset: &Dataset) -> Result<Vec<(i64, u64)>> {
     Ok(counts)
 }
 
-fn read(dataset: &Dataset, path: &str, rows: Option<(usize, usize)>, column: Option<&str>) -> Result<DataFrame> {
+/// The columns of a [`Look`]; Polars does not read every payload.
+fn looked_at(dataset: &Dataset) -> Vec<&str> {
+    let generated =
+        [schema::USER, schema::USER_SLOT, schema::GROUP_SLOT, schema::COPY, schema::NEGATIVES, schema::EXCLUDED];
+    generated.into_iter().chain(dataset.role("label")).collect()
+}
+
+/// Reads a table, or those of `columns` that it has.
+fn read(dataset: &Dataset, path: &str, rows: Option<(usize, usize)>, columns: Option<&[&str]>) -> Result<DataFrame> {
     let full = dataset.root.join(path);
     let file = store::open(&full)?;
-    let read = || ParquetReader::new(file).with_slice(rows).with_columns(column.map(|c| vec![c.to_owned()])).finish();
+    let there = columns.map(|columns| {
+        let schema = super::files::schema_of(&full);
+        let has = |name: &&&str| schema.as_ref().is_none_or(|schema| schema.index_of(name).is_ok());
+        columns.iter().filter(has).map(|name| (*name).to_owned()).collect()
+    });
+    let read = || ParquetReader::new(file).with_slice(rows).with_columns(there).finish();
     match unless_panic(read) {
         Some(Ok(frame)) => Ok(frame),
         Some(Err(e)) => Err(Error::damaged(Place::file(full), e)),

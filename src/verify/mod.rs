@@ -9,6 +9,7 @@ mod dataset;
 mod digest;
 mod files;
 mod finding;
+mod inputs;
 mod item_tables;
 mod look;
 mod masks;

@@ -1,0 +1,37 @@
+//! What of the input is compared beside its examples: its files, and the columns of requests.
+
+use super::dataset::Dataset;
+use super::digest::row_digests;
+use super::finding::{Finding, Findings};
+use super::rows::BatchRows;
+use crate::error::Result;
+use crate::schema;
+use crate::source::Found;
+use crate::store;
+
+/// The input must be the files that were composed.
+pub fn compare(dataset: &Dataset, inputs: &[Found], findings: &mut Findings) -> Result<()> {
+    let recorded = &dataset.recorded.inputs;
+    if recorded.len() != inputs.len() {
+        let problem = format!("it names {} inputs, and the pipeline finds {}", recorded.len(), inputs.len());
+        findings.add(Finding::of(schema::MANIFEST, problem));
+        return Ok(());
+    }
+    for (recorded, input) in recorded.iter().zip(inputs) {
+        let (bytes, digest) = store::digest_file(&input.path)?;
+        if recorded["bytes"] != bytes || recorded["xxh3_128"] != digest.as_str() {
+            let problem = format!("the input {} is not the file that was composed", recorded["path"]);
+            findings.add_of_kind("inputs", Finding::of(schema::MANIFEST, problem));
+        }
+    }
+    Ok(())
+}
+
+/// The digests of request columns where they stand: on the first row of a request. Empty where there are none to compare.
+pub fn first_values(batch: &BatchRows, columns: &[String]) -> Vec<Option<u128>> {
+    let first = batch.frame.column(schema::REQUEST_FIRST).ok().and_then(|c| c.bool().ok().cloned());
+    let all_read = columns.iter().all(|name| batch.frame.column(name).is_ok());
+    let Some(first) = first.filter(|_| !columns.is_empty() && all_read) else { return Vec::new() };
+    let digests = row_digests(&batch.frame, columns);
+    first.iter().zip(digests).map(|(first, digest)| (first == Some(true)).then_some(digest)).collect()
+}
