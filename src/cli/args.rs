@@ -143,8 +143,13 @@ pub enum Format {
 impl PipelineArgs {
     /// Reads the pipeline with all overrides, and sets the threads up.
     pub fn load(&self) -> Result<(Pipeline, Settings)> {
-        if self.threads == Some(0) {
-            return Err(Error::pipeline("--threads 0", "there must be at least one", "leave it out to use all cores"));
+        const MOST_THREADS: usize = 1024;
+        if let Some(threads) = self.threads.filter(|threads| !(1..=MOST_THREADS).contains(threads)) {
+            let remedy = format!("use 1 to {MOST_THREADS}, or leave it out to use all cores");
+            return Err(Error::pipeline(format!("--threads {threads}"), "there is no such number of threads", remedy));
+        }
+        if self.seed.is_some_and(|seed| i64::try_from(seed).is_err()) {
+            return Err(Error::pipeline("--seed", "TOML has no integers from 2⁶³ on", "use a smaller one"));
         }
         // Fails only if a pool was set up before, which then stays in use.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(self.threads.unwrap_or(0)).build_global();

@@ -26,8 +26,13 @@ use crate::store::{self, DigestWriter};
 /// Decoded bytes after which a row group ends.
 const ROW_GROUP_BYTES: usize = 32 << 20;
 
-/// Writes `stats.parquet`; `time` is the time column's type.
-pub fn write_stats(root: &Path, batches: &[BatchStats], time: Option<&DataType>) -> Result<TableRecord> {
+/// Writes `stats.parquet`; `time` is the time column's type. `dates_as_days`: as in [`super::ColumnHints`].
+pub fn write_stats(
+    root: &Path,
+    batches: &[BatchStats],
+    time: Option<&DataType>,
+    dates_as_days: bool,
+) -> Result<TableRecord> {
     let time_type = time.cloned().unwrap_or(DataType::Int64);
     let long =
         |f: &dyn Fn(&BatchStats) -> Option<i64>| Arc::new(batches.iter().map(f).collect::<Int64Array>()) as ArrayRef;
@@ -56,7 +61,7 @@ pub fn write_stats(root: &Path, batches: &[BatchStats], time: Option<&DataType>)
         columns.iter().map(|(name, null, array)| Field::new(*name, array.data_type().clone(), *null)).collect();
     let schema = Arc::new(Schema::new(fields));
     let batch = record_batch(root, &schema, columns.into_iter().map(|(.., array)| array).collect())?;
-    write(root, schema::STATS, schema, std::iter::once(Ok(batch)))
+    write(root, schema::STATS, schema, dates_as_days, std::iter::once(Ok(batch)))
 }
 
 /// What is counted of one item.
@@ -74,6 +79,7 @@ pub struct ItemRow {
 pub fn write_items(
     root: &Path,
     field: &FieldRef,
+    dates_as_days: bool,
     pieces: impl Iterator<Item = Result<(Vec<ItemRow>, Vec<ArrayRef>)>>,
 ) -> Result<TableRecord> {
     let schema = Arc::new(Schema::new(vec![
@@ -109,7 +115,7 @@ pub fn write_items(
         }
         Err(e) => vec![Err(e)],
     });
-    write(root, schema::ITEMS, Arc::clone(&schema), batches)
+    write(root, schema::ITEMS, Arc::clone(&schema), dates_as_days, batches)
 }
 
 /// Writes `positives.parquet`: for each identity by token, its positive items' tokens, ascending.
@@ -142,7 +148,7 @@ pub fn write_positives<'a>(root: &Path, users: impl Iterator<Item = (i64, Vec<i6
     });
     let path = root.join(schema::POSITIVES);
     let batches = batches.map(|b| b.map_err(|e| Error::output(&path, e, "see the message")));
-    write(root, schema::POSITIVES, schema, batches)
+    write(root, schema::POSITIVES, schema, false, batches)
 }
 
 fn record_batch(root: &Path, schema: &SchemaRef, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
@@ -154,12 +160,14 @@ fn write(
     root: &Path,
     name: &str,
     schema: SchemaRef,
+    dates_as_days: bool,
     batches: impl Iterator<Item = Result<RecordBatch>>,
 ) -> Result<TableRecord> {
     let path = root.join(name);
     let fail = |e: ParquetError| Error::output(&path, e.to_string(), "free some space and run again");
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_coerce_types(dates_as_days)
         .set_key_value_metadata(Some(vec![KeyValue::new("batchwright.format".into(), schema::FORMAT.to_owned())]));
     for token in [schema::ITEM, schema::USER] {
         // All different, and ascending.

@@ -61,7 +61,7 @@ pub fn write(p: &Pipeline, prepared: &Prepared, root: &Path, room: u64, spill_di
                 Ok((codes.iter().map(|code| counts.row(*code, item.tokens[*code as usize])).collect(), values))
             }))
         });
-        records.push(dataset::write_items(root, field, pieces)?);
+        records.push(dataset::write_items(root, field, prepared.source.dates_as_days(), pieces)?);
     }
     if let (true, Some(positives)) = (p.positives, &prepared.positives) {
         let users = &prepared.plane.identity.tokens;

@@ -98,7 +98,8 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
 
     progress.stage("writing tables", 0);
     let stats = stats.finish(prepared.times.as_deref());
-    manifest.tables.push(dataset::write_stats(&root, &stats, output::time_type(p, source).as_ref())?);
+    let time = output::time_type(p, source);
+    manifest.tables.push(dataset::write_stats(&root, &stats, time.as_ref(), source.dates_as_days())?);
     let (tables, (figures, baselines)) = rayon::join(
         || items::write(p, &prepared, &root, budget.payload / 3, &spill_dir),
         || rayon::join(|| figures::measured(p, &prepared, &stats), || figures::baselines(p, &prepared)),
