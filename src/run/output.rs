@@ -24,7 +24,7 @@ use crate::source::{self, InputColumn, Source};
 use crate::stats::BatchStats;
 use crate::store;
 
-use super::memory::PayloadBytes;
+use super::memory::{MAX_PARTS, PayloadBytes};
 use super::room::Room;
 use super::rows::{PartRows, Rows, Wanted};
 use super::sources::{Carriers, Origin, RowSources, carried_fields};
@@ -37,9 +37,6 @@ struct Carried {
     /// Rows that are gathered and encoded at a time; by the footers, so the same for every run.
     chunk_rows: usize,
 }
-
-/// Most parts that a spill is cut into: one scratch file each.
-const MAX_PARTS: u64 = 256;
 
 /// What is decoded of a column at a time to be spilled, in bytes: cut into a piece for each part. With 2 MiB, writing pieces of
 /// a few rows took a fifth of a run's time.

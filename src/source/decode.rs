@@ -8,7 +8,7 @@ use arrow::datatypes::DataType;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use super::guard::guarded;
+use super::guard::{guarded, unguarded};
 use super::lists::Lists;
 use super::preflight::{InputColumn, RowGroup, Source};
 use super::stored::root_plain_bytes;
@@ -48,7 +48,7 @@ pub fn decode_each(
                 let rows = shard.footer.metadata().row_group(group.ordinal);
                 let each = &mut |array: ArrayRef| {
                     let number = array.len() as u32;
-                    each(done, array)?;
+                    unguarded(|| each(done, array))?;
                     done += number;
                     Ok(())
                 };
@@ -68,7 +68,7 @@ pub fn decode_each(
                 .map_err(|e| Error::damaged(place.clone(), e))?;
             for rows in reader {
                 let rows = rows.map_err(|e| Error::damaged(place.clone(), e))?;
-                each(done, Arc::clone(rows.column(0)))?;
+                unguarded(|| each(done, Arc::clone(rows.column(0))))?;
                 done += rows.num_rows() as u32;
             }
             Ok(())

@@ -28,6 +28,14 @@ pub fn guarded<T>(place: &Place, decode: impl FnOnce() -> Result<T>) -> Result<T
     unless_panic(decode).unwrap_or_else(|| Err(Error::damaged(place.clone(), "its bytes contradict one another")))
 }
 
+/// Runs, within [`guarded`], what is not the decoder's: a panic there is a fault of ours, and is reported as one.
+pub fn unguarded<T>(ours: impl FnOnce() -> T) -> T {
+    let before = GUARDED.replace(false);
+    let outcome = ours();
+    GUARDED.set(before);
+    outcome
+}
+
 /// `None` if `read` panicked, without a word on stderr.
 pub fn unless_panic<T>(read: impl FnOnce() -> T) -> Option<T> {
     let before = GUARDED.replace(true);
