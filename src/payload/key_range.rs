@@ -11,6 +11,28 @@ use arrow::datatypes::DataType;
 use super::row_digest::{Digest, row_digests};
 use crate::error::{Error, Place, Result};
 
+/// How many values a dictionary's keys tell apart, if that may be too few.
+fn most_values(data_type: &DataType) -> Option<usize> {
+    let DataType::Dictionary(key, _) = data_type else { return None };
+    match **key {
+        DataType::Int8 => Some(1 << 7),
+        DataType::UInt8 => Some(1 << 8),
+        DataType::Int16 => Some(1 << 15),
+        DataType::UInt16 => Some(1 << 16),
+        _ => None,
+    }
+}
+
+/// The type, with wider keys if it is a dictionary whose keys do not tell so many values apart.
+pub fn with_keys_for(values: usize, data_type: &DataType) -> DataType {
+    match (most_values(data_type), data_type) {
+        (Some(most), DataType::Dictionary(_, value)) if values > most => {
+            DataType::Dictionary(DataType::Int32.into(), value.clone())
+        }
+        _ => data_type.clone(),
+    }
+}
+
 /// The distinct values of a column so far, if its keys are narrow.
 pub struct KeyRange {
     column: String,
@@ -22,14 +44,7 @@ pub struct KeyRange {
 impl KeyRange {
     /// `None` for types whose keys suffice for any row group.
     pub fn of(column: &str, data_type: &DataType) -> Option<Self> {
-        let DataType::Dictionary(key, _) = data_type else { return None };
-        let most = match **key {
-            DataType::Int8 => 1 << 7,
-            DataType::UInt8 => 1 << 8,
-            DataType::Int16 => 1 << 15,
-            DataType::UInt16 => 1 << 16,
-            _ => return None,
-        };
+        let most = most_values(data_type)?;
         Some(KeyRange { column: column.to_owned(), most, seen: HashSet::new() })
     }
 
@@ -42,7 +57,7 @@ impl KeyRange {
             let keys = dictionary.normalized_keys();
             let nulls = array.nulls();
             let valid = keys.iter().enumerate().filter(|(row, _)| nulls.is_none_or(|nulls| nulls.is_valid(*row)));
-            valid.for_each(|(_, key)| used[*key] = true);
+            valid.for_each(|(_, key)| used[*key] = !dictionary.values().is_null(*key));
         }
         self.seen.extend(digests.into_iter().zip(used).filter(|(_, used)| *used).map(|(digest, _)| digest));
         if self.seen.len() <= self.most {

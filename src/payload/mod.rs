@@ -12,6 +12,6 @@ mod spill;
 
 pub use constant::{Constancy, RequestRows};
 pub use gather::{ArraySize, Decoder, KEEP_WHOLE, Payload, RowGroupSpan, Sink, WantedRow, alone};
-pub use key_range::KeyRange;
+pub use key_range::{KeyRange, with_keys_for};
 pub use row_digest::row_digests;
 pub use spill::{Scratch, Spill};

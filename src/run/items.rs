@@ -3,11 +3,13 @@
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use arrow::compute::cast;
+use arrow::datatypes::Field;
 use rayon::prelude::*;
 
 use super::prepare::Prepared;
 use crate::dataset::{self, InputRecord, ItemRow, TableRecord};
-use crate::error::Result;
+use crate::error::{Error, Place, Result};
 use crate::keys::Codes;
 use crate::negatives::ln_share;
 use crate::payload::{self, ArraySize, Decoder, Payload, RowGroupSpan, Scratch, Sink, Spill, WantedRow};
@@ -45,23 +47,28 @@ pub fn write(p: &Pipeline, prepared: &Prepared, root: &Path, room: u64, spill_di
                 (codes, Arc::new(rows))
             })
             .collect();
+        // All items stand in one table, and so may be more than narrow keys tell apart.
+        let written =
+            Arc::new(Field::clone(field).with_data_type(payload::with_keys_for(item.len(), field.data_type())));
         let mut values = Values::load(&OneColumn::new(&prepared.source, column), &parts, spill_dir)?;
         let pieces = parts.iter().enumerate().flat_map(|(k, (codes, rows))| {
             let payload = match values.part(k) {
                 Ok(payload) => payload,
                 Err(e) => return Box::new(std::iter::once(Err(e))) as Box<dyn Iterator<Item = _>>,
             };
-            let (counts, row) = (&counts, |code: &u32| {
+            let (counts, written, row) = (&counts, &written, |code: &u32| {
                 let input_row = examples[*code as usize];
                 Some(WantedRow { ordinal: rows.partition_point(|row| *row < input_row) as u32, input_row })
             });
             Box::new(codes.chunks(piece).map(move |codes| {
                 let values = payload.gather(0, field.data_type(), &codes.iter().map(row).collect::<Vec<_>>())?;
-                let values = values.into_iter().map(payload::alone).collect();
+                let wide = |values| cast(&payload::alone(values), written.data_type());
+                let values = values.into_iter().map(wide).collect::<std::result::Result<_, _>>();
+                let values = values.map_err(|e| Error::damaged(Place::column(field.name()), e))?;
                 Ok((codes.iter().map(|code| counts.row(*code, item.tokens[*code as usize])).collect(), values))
             }))
         });
-        records.push(dataset::write_items(root, field, prepared.source.dates_as_days(), pieces)?);
+        records.push(dataset::write_items(root, &written, prepared.source.dates_as_days(), pieces)?);
     }
     if let (true, Some(positives)) = (p.positives, &prepared.positives) {
         let users = &prepared.plane.identity.tokens;

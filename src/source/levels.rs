@@ -131,12 +131,14 @@ impl PageLevels<'_> {
         repetitions: impl Iterator<Item = u8>,
         most: usize,
     ) -> Option<PageLists> {
-        let (mut lists, mut seen) = (PageLists::default(), 0);
+        let (mut lists, mut seen, mut goes_on) = (PageLists::default(), 0, true);
         for (definition, repetition) in definitions.zip(repetitions) {
             let is_number = definition == of.number;
-            if !is_number && (definition > of.empty || repetition > 0) {
+            let beyond = repetition > 0 && !goes_on;
+            if beyond || !is_number && (definition > of.empty || repetition > 0) {
                 return None;
             }
+            goes_on = is_number;
             if repetition == 0 && lists.starts.len() < most {
                 lists.starts.push(lists.numbers);
                 lists.valid.push(definition >= of.empty);
@@ -220,6 +222,8 @@ mod tests {
         assert_eq!(lists(&[20], &[20, 1], 10), None);
         assert_eq!(lists(&[20, 3], &[20, 2], 10), None);
         assert_eq!(lists(&[20, 4], &[20, 1], 10), None);
+        // An empty list, and behind it a number that begins none.
+        assert_eq!(lists(&[2, 1, 18, 3], &[2, 0, 18, 1], 10), None);
     }
 
     proptest! {

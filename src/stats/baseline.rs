@@ -108,7 +108,7 @@ fn histogram(counts: &[u64]) -> BTreeMap<u64, u64> {
 
 /// Expected share of rows whose batch holds, of their identity, the other classes: for each row, inclusion and exclusion over
 /// the classes that may be missing, with C(n−1−k, b−1)/C(n−1, b−1) for `k` rows of them; full and short batches (or
-/// rank slices) weighted by their rows. `None` without labels, or with more than [`MOST_CLASSES`].
+/// rank slices) weighted by their rows. `None` without labels, or with so many classes that it can't be told in good time.
 fn match_rate(plane: &KeyPlane, p: &Pipeline) -> Option<f64> {
     let labels = plane.label.as_ref()?;
     if p.group.as_ref().is_some_and(|group| group.classes.len() > MOST_CLASSES) {
@@ -139,6 +139,10 @@ fn match_rate(plane: &KeyPlane, p: &Pipeline) -> Option<f64> {
             *asked.entry(need).or_insert(0) += rows;
         }
     }
+    let subsets = |need: &Vec<u64>| (1u64 << need.len()).min(need.iter().sum::<u64>() + 1);
+    if asked.keys().map(subsets).sum::<u64>() > MOST_SUBSETS {
+        return None;
+    }
     let slice = p.slice() as u64;
     let mut expected = 0.0;
     for (b, number) in batch_sizes(n, slice) {
@@ -149,6 +153,9 @@ fn match_rate(plane: &KeyPlane, p: &Pipeline) -> Option<f64> {
     }
     Some(expected / n as f64)
 }
+
+/// What takes some seconds.
+const MOST_SUBSETS: u64 = 1 << 24;
 
 /// Of more, inclusion and exclusion adds and takes numbers so large that nothing is left of their difference.
 const MOST_CLASSES: usize = 24;

@@ -133,9 +133,7 @@ impl Witness {
         times: &mut Vec<i64>,
     ) -> Result<()> {
         let column = |name: &str| -> Result<Vec<Option<u128>>> {
-            let column = frame
-                .column(name)
-                .map_err(|_| Error::pipeline("--against", format!("no column `{name}`"), "check the input"))?;
+            let column = frame.column(name).map_err(|_| unread(name))?;
             Ok(digests(column.as_materialized_series()))
         };
         let truth = |sql: &Option<String>| -> Result<Vec<bool>> {
@@ -158,7 +156,7 @@ impl Witness {
         let identity: Vec<Vec<Option<u128>>> = p.identity.iter().map(|c| column(c)).collect::<Result<_>>()?;
         let item = p.item.as_ref().map(|c| column(c)).transpose()?;
         let time: Vec<i64> = match &p.time {
-            Some(name) => frame.column(name).map(|c| ints(&c.to_physical_repr())).unwrap_or_default(),
+            Some(name) => frame.column(name).map(|c| ints(&c.to_physical_repr())).map_err(|_| unread(name))?,
             None => vec![0; frame.height()],
         };
         let key: Vec<Vec<Option<u128>>> = p
@@ -363,11 +361,16 @@ impl Witness {
                 findings.add_of_kind("examples", batch.finding(Some(slot), column, problem));
                 continue;
             };
+            let anchor = anchors.as_ref().and_then(|a| a.get(slot));
+            // Examples with the same payload may differ in what it lacks: the row may be any of them.
+            let alike = |fits: &dyn Fn(usize) -> bool| self.candidates(payload).any(|o| fits(o as usize));
+            let anchor_fits = alike(&|o| anchor == Some(self.examples[o].positive));
+            let first = firsts.get(slot).copied().flatten();
+            let first_fits = first.is_none_or(|first| alike(&|o| self.first_values.get(o) == Some(&first)));
             let example = &mut self.examples[ordinal as usize];
             example.seen = true;
             let (identity, item, positive) = (example.identity, example.item, example.positive);
-            let wanted = self.first_values.get(ordinal as usize);
-            if firsts.get(slot).copied().flatten().is_some_and(|found| Some(&found) != wanted) {
+            if !first_fits {
                 let problem = "the request columns are not those of the input";
                 findings.add_of_kind("request columns", batch.finding(Some(slot), "", problem));
             }
@@ -381,9 +384,8 @@ impl Witness {
                 let problem = "the token stands for another item elsewhere";
                 findings.add_of_kind("items", batch.finding(Some(slot), schema::ITEM, problem));
             }
-            let anchor = anchors.as_ref().and_then(|a| a.get(slot));
             let padding = copy && self.padded == Some(batch.number) && anchor == Some(false);
-            if anchor != Some(positive) && !padding {
+            if !anchor_fits && !padding {
                 let problem = format!("it should be {positive}");
                 findings.add_of_kind("anchors", batch.finding(Some(slot), schema::ANCHOR, problem));
             }
@@ -408,6 +410,12 @@ impl Witness {
             }
         }
     }
+}
+
+/// A role's column is not in the frame.
+fn unread(name: &str) -> Error {
+    let problem = format!("column `{name}` is of a type that this check does not read");
+    Error::pipeline("--against", problem, "verify without --against, or write the column with another type")
 }
 
 /// Whether a column of the input is not in the payload.

@@ -1,7 +1,10 @@
 //! One batch: every generated column recomputed from payload and keys.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use arrow::array::{ArrayRef, AsArray, Int64Array};
+use arrow::compute::cast;
 use polars::prelude::Column;
 
 use super::against::Witness;
@@ -81,9 +84,36 @@ fn floats(column: &Column) -> Vec<f32> {
 }
 
 fn texts(column: &Column) -> Vec<Option<String>> {
+    if let Some(texts) = texts_of_times(column) {
+        return texts;
+    }
     let text = column.cast(&polars::prelude::DataType::String).ok();
     let text = text.map(|c| c.as_materialized_series().clone());
     text.and_then(|s| s.str().ok().map(|c| c.iter().map(|t| t.map(str::to_owned)).collect())).unwrap_or_default()
+}
+
+/// Dates and instants as labels are written, in UTC; Polars writes them otherwise.
+fn texts_of_times(column: &Column) -> Option<Vec<Option<String>>> {
+    use arrow::datatypes::{DataType, TimeUnit};
+    use polars::prelude::{DataType as Seen, TimeUnit as Unit};
+    let written = match column.dtype() {
+        Seen::Date => DataType::Date32,
+        Seen::Datetime(unit, zone) => {
+            let unit = match unit {
+                Unit::Milliseconds => TimeUnit::Millisecond,
+                Unit::Microseconds => TimeUnit::Microsecond,
+                Unit::Nanoseconds => TimeUnit::Nanosecond,
+            };
+            DataType::Timestamp(unit, zone.as_ref().map(|_| "+00:00".into()))
+        }
+        _ => return None,
+    };
+    let ticks = column.to_physical_repr().cast(&Seen::Int64).ok()?;
+    let ticks: Int64Array = ticks.as_materialized_series().i64().ok()?.iter().collect();
+    let ticks: ArrayRef = Arc::new(ticks);
+    let ticks = if written == DataType::Date32 { cast(&ticks, &DataType::Int32).ok()? } else { ticks };
+    let texts = cast(&cast(&ticks, &written).ok()?, &DataType::Utf8).ok()?;
+    Some(texts.as_string::<i32>().iter().map(|text| text.map(str::to_owned)).collect())
 }
 
 /// Checks a batch, and adds what it holds to the totals.

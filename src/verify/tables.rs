@@ -106,8 +106,10 @@ impl Totals {
 }
 
 pub(super) fn read_table(dataset: &Dataset, name: &str, findings: &mut Findings) -> Option<DataFrame> {
-    let file = store::open(&dataset.root.join(name));
-    let frame = file.ok().and_then(|f| crate::source::unless_panic(|| ParquetReader::new(f).finish().ok()).flatten());
+    let path = dataset.root.join(name);
+    let columns = super::files::readable_columns(&path);
+    let read = |file| crate::source::unless_panic(|| ParquetReader::new(file).with_columns(columns).finish().ok());
+    let frame = store::open(&path).ok().and_then(read).flatten();
     if frame.is_none() && dataset.table(name).is_some() {
         findings.add(Finding::of(name, "it can't be read as Parquet"));
     }

@@ -180,6 +180,12 @@ fn a_dictionary_with_more_values_than_its_keys_tell_apart_is_refused() {
     assert_eq!(same.run()["word"].data_type(), &DataType::Dictionary(DataType::Int8.into(), DataType::Utf8.into()));
     let more = Project::new(text).file("in/a.parquet", &rows(0)).file("in/b.parquet", &rows(100));
     more.fails(&["column `word`", "more than 128 values", "32-bit keys"]);
+    // A table of items may have as many as there are, each row group of the output few.
+    let items = Project::new(&format!("{text}\ncolumns.item = \"word\"\ninput.drop = [\"word\"]"))
+        .file("in/a.parquet", &rows(0))
+        .file("in/b.parquet", &rows(100));
+    items.run();
+    assert_eq!(rows_of(&items.path("out/_batchwright/items.parquet")).num_rows(), 200);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, FixedSizeBinaryArray, Float32Array, Int32Array, Int64Array, ListArray,
     RecordBatch, StringArray,
 };
-use arrow::datatypes::{DataType, Float32Type, Int32Type, Int64Type};
+use arrow::datatypes::{DataType, Float32Type, Int32Type, Int64Type, TimeUnit};
 use serde_json::Value;
 
 use crate::support::{Project, column, rows_of, table, write_parquet};
@@ -204,4 +204,63 @@ fn the_input_must_be_the_one_that_was_composed() {
     write_parquet(&project.path("in.parquet"), &[rows(4)]);
     let found = findings(&project, &["--against", "pipeline.toml"]);
     assert!(problems(&found)[0].ends_with("is not the file that was composed"), "{found:#?}");
+}
+
+#[test]
+fn labels_of_any_type_are_read_as_they_are_written() {
+    let ticks = |step: i64| Arc::new(Int64Array::from_iter_values((0..8).map(|row| row % 2 * step))) as ArrayRef;
+    let zoned = DataType::Timestamp(TimeUnit::Millisecond, Some("Europe/Berlin".into()));
+    let days = arrow::compute::cast(&ticks(1), &DataType::Int32).unwrap();
+    for (labels, classes) in [
+        (arrow::compute::cast(&days, &DataType::Date32).unwrap(), "{ 1970-01-01 = 1, 1970-01-02 = 1 }"),
+        (
+            arrow::compute::cast(&ticks(5), &DataType::Timestamp(TimeUnit::Microsecond, None)).unwrap(),
+            "{ \"1970-01-01T00:00:00\" = 1, \"1970-01-01T00:00:00.000005\" = 1 }",
+        ),
+        (
+            arrow::compute::cast(&ticks(1000), &zoned).unwrap(),
+            "{ \"1970-01-01T00:00:00Z\" = 1, \"1970-01-01T00:00:01Z\" = 1 }",
+        ),
+    ] {
+        let users = Arc::new(Int64Array::from_iter_values((0..8).map(|row| row / 4)));
+        let rows = table(vec![("user", users), ("label", labels)]);
+        let project = Project::new(&format!(
+            "input.shards = [\"in.parquet\"]\ncolumns = {{ identity = \"user\", label = \"label\" }}\noutput.path = \"out\"\n\
+             compose = {{ mode = \"identity_grouped\", batch_size = 4, group.classes = {classes} }}"
+        ))
+        .file("in.parquet", &rows);
+        assert_eq!(column::<Int32Type>(&project.run(), "bw_group_slot"), [0, 0, 1, 1, 0, 0, 1, 1], "{classes}");
+        assert_eq!(findings(&project, &["--against", "pipeline.toml"]), Vec::<Value>::new(), "{classes}");
+    }
+}
+
+#[test]
+fn what_the_payload_lacks_is_not_told_apart() {
+    let ints = |f: &dyn Fn(i64) -> i64| Arc::new(Int64Array::from_iter_values((0..60).map(f))) as ArrayRef;
+    let rows = table(vec![
+        ("user", ints(&|row| row / 12)),
+        ("request", ints(&|row| row / 3)),
+        ("item", ints(&|row| row % 2)),
+        ("clicked", ints(&|row| row / 6 % 2)),
+        ("tower", ints(&|row| row / 3 * 7)),
+    ]);
+    let project = Project::new(
+        "input = { shards = [\"in.parquet\"], drop = [\"request\", \"clicked\"] }\n\
+         columns = { identity = \"user\", request = \"request\", item = \"item\" }\n\
+         requests = { columns = [\"tower\"], layout = \"first\" }\ndedup.key = []\n\
+         mask.positive = \"clicked = 1\"\ncompose.batch_size = 12\noutput.path = \"out\"",
+    )
+    .file("in.parquet", &rows);
+    for mode in ["compose.mode=user_spread", "compose.mode=request_packed"] {
+        let set = ["--set", mode, "--overwrite"];
+        project.succeed(&set);
+        assert_eq!(findings(&project, &["--against", "pipeline.toml", "--set", mode]), Vec::<Value>::new(), "{mode}");
+    }
+    // A value that no example has is found all the same.
+    edit(&project, &shard(&project, 0), |rows| {
+        let tower = rows["tower"].as_primitive::<Int64Type>().unary::<_, Int64Type>(|v| v + 1);
+        replace(&rows, "tower", Arc::new(tower))
+    });
+    let found = findings(&project, &["--against", "pipeline.toml", "--set", "compose.mode=request_packed"]);
+    assert!(problems(&found).contains(&"the request columns are not those of the input"), "{found:#?}");
 }
