@@ -52,6 +52,7 @@ pub fn written_out(lists: ArrayRef, slots: Range<usize>) -> impl Iterator<Item =
             ends.push(out.len() as i32);
             next += 1;
         }
+        // Ends ascend from 0 to the number of slots, so this can't fail.
         let array = |ends: Vec<i32>| {
             ListArray::new(excluded_element(), OffsetBuffer::new(ends.into()), Arc::new(Int32Array::from(out)), None)
         };

@@ -8,6 +8,7 @@ mod decode;
 mod discover;
 mod guard;
 mod levels;
+mod list_pages;
 mod lists;
 mod predicate;
 mod preflight;

@@ -1,7 +1,7 @@
 //! `--against`: the pipeline's own input as witness. Shows what a dataset alone can't: that every example is there exactly
 //! once with its payload, that identities are told apart one to one, and which positives are known.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
 
 use polars::prelude::{Column, DataFrame, IntoLazy, ParallelStrategy};
@@ -27,8 +27,8 @@ pub(super) struct Example {
     pub(super) item: Option<u128>,
     positive: bool,
     /// Digest of the payload columns that the dataset carries on every row.
-    payload: u128,
-    survives: bool,
+    pub(super) payload: u128,
+    pub(super) survives: bool,
     seen: bool,
     /// The next survivor with the same payload.
     next: Option<NonZeroU32>,
@@ -39,14 +39,14 @@ pub struct Witness {
     pub(super) examples: Vec<Example>,
     /// The first survivor with a payload.
     by_payload: HashMap<u128, u32>,
-    payload: Vec<String>,
+    pub(super) payload: Vec<String>,
     /// The columns that the dataset carries on the first row of each request, and their digest of each example.
     firsts: Vec<String>,
     first_values: Vec<u128>,
     /// The last batch, if it may hold padding.
     padded: Option<i64>,
     /// Of each slice that could be read: its rows' payload.
-    digests: HashMap<SliceKey, Vec<u128>>,
+    pub(super) digests: HashMap<SliceKey, Vec<u128>>,
     /// `bw_user` ↔ identity, `bw_item` ↔ item.
     pub(super) users: OneToOne,
     pub(super) items: OneToOne,
@@ -55,8 +55,8 @@ pub struct Witness {
     null_identity: u64,
     duplicates: u64,
     /// While learning, by token: the sum of its examples' payload digests, and the only identity that some of its payload has.
-    sums: HashMap<i64, (u128, u64)>,
-    alone: HashMap<i64, u128>,
+    pub(super) sums: HashMap<i64, (u128, u64)>,
+    pub(super) alone: HashMap<i64, u128>,
 }
 
 impl Witness {
@@ -240,7 +240,7 @@ impl Witness {
     }
 
     /// The identity that all survivors with a payload have.
-    fn only_owner(&self, payload: u128) -> Option<u128> {
+    pub(super) fn only_owner(&self, payload: u128) -> Option<u128> {
         let mut owners = self.candidates(payload).map(|o| self.examples[o as usize].identity);
         owners.next().filter(|first| owners.all(|other| other == *first))
     }
@@ -254,62 +254,6 @@ impl Witness {
     /// Known positives by `bw_user`, as `bw_item`; complete once every batch was seen, exact for those seen so far.
     pub fn known(&self) -> &HashMap<i64, HashSet<i64>> {
         &self.known
-    }
-
-    /// Learns from a batch which token stands for which identity: by what each token's examples sum up to, and by payload that
-    /// only one identity has.
-    pub fn learn(&mut self, batch: &BatchRows) {
-        let get = |name: &str| batch.frame.column(name).map(ints).unwrap_or_default();
-        let (users, copies) = (get(schema::USER), get(schema::COPY));
-        let payload = row_digests(&batch.frame, &self.payload);
-        for (slot, payload) in payload.iter().enumerate() {
-            if copies.get(slot) != Some(&0) {
-                continue;
-            }
-            let (sum, rows) = self.sums.entry(users[slot]).or_default();
-            (*sum, *rows) = (sum.wrapping_add(*payload), *rows + 1);
-            if let Some(identity) = self.only_owner(*payload) {
-                self.alone.entry(users[slot]).or_insert(identity);
-            }
-        }
-        let mut rest = payload.as_slice();
-        for (key, rows) in &batch.slices {
-            let (own, others) = rest.split_at((*rows).min(rest.len()));
-            self.digests.insert(key.clone(), own.to_vec());
-            rest = others;
-        }
-    }
-
-    /// After [`Witness::learn`] of every batch: settles which token stands for which identity. Identities whose examples have
-    /// the same payload, value for value, are interchangeable.
-    pub fn settle(&mut self) {
-        let mut sums: BTreeMap<u128, (u128, u64)> = BTreeMap::new();
-        for example in self.examples.iter().filter(|e| e.survives) {
-            let (sum, rows) = sums.entry(example.identity).or_default();
-            (*sum, *rows) = (sum.wrapping_add(example.payload), *rows + 1);
-        }
-        let mut by_sum: HashMap<u128, Vec<u128>> = HashMap::new();
-        sums.iter().for_each(|(identity, (sum, _))| by_sum.entry(*sum).or_default().push(*identity));
-        let tokens: BTreeMap<i64, (u128, u64)> = self.sums.drain().collect();
-        let mut unresolved: Vec<(u64, i64)> = Vec::new();
-        for (token, (sum, rows)) in tokens {
-            let same = by_sum.get_mut(&sum).and_then(Vec::pop);
-            // Where examples were dropped, sums differ: what only one identity can have tells.
-            match same.or_else(|| self.alone.get(&token).copied()) {
-                Some(identity) => {
-                    self.users.agree(identity, token);
-                }
-                None => unresolved.push((rows, token)),
-            }
-        }
-        // What is left has only payload that others have too: the largest is the largest.
-        unresolved.sort_unstable_by_key(|(rows, token)| (std::cmp::Reverse(*rows), *token));
-        let mut left: Vec<(u64, u128)> =
-            sums.iter().filter(|(i, _)| !self.users.token.contains_key(i)).map(|(i, (_, rows))| (*rows, *i)).collect();
-        left.sort_unstable_by_key(|(rows, identity)| (std::cmp::Reverse(*rows), *identity));
-        for ((_, token), (_, identity)) in unresolved.into_iter().zip(left) {
-            self.users.agree(identity, token);
-        }
     }
 
     /// After `settle`: which token stands for which item, and so the known positives.

@@ -18,6 +18,7 @@ mod prior;
 mod rows;
 mod tables;
 mod totals;
+mod who;
 
 pub use dataset::{Dataset, Recorded, RecordedFile};
 pub use finding::{Finding, Findings};
