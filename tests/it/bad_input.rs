@@ -41,6 +41,8 @@ fn set(set: &str) -> Project {
 fn what_the_pipeline_names_must_be_there_and_fit() {
     set("columns.identity=usr").fails(&["columns.identity", "`usr`", "did you mean `user`"]);
     set("columns.item=score").fails(&["columns.item", "`score` is Float64"]);
+    set("columns.time=user").fails(&["columns.time", "also an identity column"]);
+    set("columns.item=user").fails(&["columns.item", "also an identity column"]);
     set("columns.time=label").fails(&["columns.time", "`label` is Utf8", "timestamp"]);
     set("input.drop=[\"nothing\"]").fails(&["input.drop", "`nothing`"]);
     set("mask.rules=[\"same:sesion\"]").fails(&["mask.rules", "`sesion`"]);

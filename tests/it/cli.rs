@@ -53,7 +53,9 @@ fn flags_are_short_for_keys() {
     assert_eq!(manifest["pipeline"]["compose"]["seed"], 9);
     assert_eq!(manifest["pipeline"]["compose"]["batch_size"], 64);
     assert!(manifest["pipeline"]["output"].get("path").is_none());
-    assert_eq!(project.command("run", &["--threads", "0"]).code, 2);
+    for bad in [["--threads", "0"], ["--threads", "5000"], ["--seed", "9223372036854775808"]] {
+        assert_eq!(project.command("run", &bad).code, 2, "{bad:?}");
+    }
     assert_eq!(project.command("run", &["--memory", "lots"]).code, 2);
 }
 

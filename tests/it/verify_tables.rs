@@ -177,6 +177,21 @@ fn one_row_s_log_q_and_the_anchors_of_copies_count() {
 }
 
 #[test]
+fn a_short_last_batch_is_found_where_none_may_be() {
+    let rows = table(vec![("user", Arc::new(Int64Array::from_iter_values(0..5)) as ArrayRef)]);
+    let project = Project::new(
+        "input.shards = [\"in.parquet\"]\ncolumns.identity = \"user\"\ncompose.batch_size = 2\noutput.path = \"out\"",
+    )
+    .file("in.parquet", &rows);
+    project.succeed(&[]);
+    assert_eq!(findings(&project, &[]), Vec::<Value>::new());
+    let path = project.path("out/_batchwright/manifest.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("\"remainder\": \"short\"", "\"remainder\": \"drop\"")).unwrap();
+    assert_eq!(problems(&findings(&project, &[])), ["1 rows in a row, not 2"]);
+}
+
+#[test]
 fn copies_of_rows_without_a_request_are_of_their_originals() {
     let ints = |values: Vec<i64>| Arc::new(Int64Array::from(values)) as ArrayRef;
     let rows = table(vec![("user", ints(vec![1, 2, 3])), ("request", Arc::new(Int64Array::new_null(3)))]);
