@@ -12,7 +12,9 @@ use crate::dataset::{self, InputRecord, ItemRow, TableRecord};
 use crate::error::{Error, Place, Result};
 use crate::keys::Codes;
 use crate::negatives::ln_share;
-use crate::payload::{self, ArraySize, Decoder, Payload, RowGroupSpan, Scratch, Sink, Spill, WantedRow};
+use crate::payload::{
+    ArraySize, Decoder, Payload, RowGroupSpan, Scratch, Sink, Spill, WantedRow, alone, with_keys_for,
+};
 use crate::pipeline::{Hash, Pipeline};
 use crate::source::{self, InputColumn, Source};
 use crate::store;
@@ -48,8 +50,7 @@ pub fn write(p: &Pipeline, prepared: &Prepared, root: &Path, room: u64, spill_di
             })
             .collect();
         // All items stand in one table, and so may be more than narrow keys tell apart.
-        let written =
-            Arc::new(Field::clone(field).with_data_type(payload::with_keys_for(item.len(), field.data_type())));
+        let written = Arc::new(Field::clone(field).with_data_type(with_keys_for(item.len(), field.data_type())));
         let mut values = Values::load(&OneColumn::new(&prepared.source, column), &parts, spill_dir)?;
         let pieces = parts.iter().enumerate().flat_map(|(k, (codes, rows))| {
             let payload = match values.part(k) {
@@ -62,7 +63,7 @@ pub fn write(p: &Pipeline, prepared: &Prepared, root: &Path, room: u64, spill_di
             });
             Box::new(codes.chunks(piece).map(move |codes| {
                 let values = payload.gather(0, field.data_type(), &codes.iter().map(row).collect::<Vec<_>>())?;
-                let wide = |values| cast(&payload::alone(values), written.data_type());
+                let wide = |values| cast(&alone(values), written.data_type());
                 let values = values.into_iter().map(wide).collect::<std::result::Result<_, _>>();
                 let values = values.map_err(|e| Error::damaged(Place::column(field.name()), e))?;
                 Ok((codes.iter().map(|code| counts.row(*code, item.tokens[*code as usize])).collect(), values))
