@@ -1,79 +1,129 @@
-//! Dealing: sorted ranks over batches, so that each identity is spread as evenly as counting allows.
+//! Dealing: sorted units over batches, so that each identity is spread as evenly as counting allows.
 
 use super::rng::Rng;
 
-const FREE: u32 = u32::MAX;
+/// No identity.
+const NONE: u32 = u32::MAX;
 
-/// Deals units over batches. `counts[k]` units belong to the k-th identity, in seeded order; ranks number all units so.
-/// Batches `0..full` take `per_batch` units each, batches `full..` take `partial[…]` units; together they take all.
-/// Gives the batch of each rank.
+/// Deals units over batches as they come, sorted by identity in seeded order. Batches `0..full` take as many units each,
+/// batches `full..` take `partial[…]` units; together they take all.
 ///
-/// Partial batches take ranks at even distances m/r (m ranks left, r taken), so ⌈c·r/m⌉ of an identity's c.
-/// What is left is cut into blocks of `full` ranks, and each block is permuted over all full batches: an identity
+/// Partial batches take units at even distances m/r (m units left, r taken), so ⌈c·r/m⌉ of an identity's c.
+/// What is left is cut into blocks of `full` units, and each block is permuted over all full batches: an identity
 /// fills whole blocks, one unit a batch, and at most two blocks in part. The second of these takes the batches that
 /// the first left out, as far as they go, so that no batch gets more than ⌈c/full⌉.
-pub fn deal(counts: &[u32], full: usize, per_batch: usize, partial: &[usize], rng: &mut Rng) -> Vec<u32> {
-    let total: usize = counts.iter().map(|c| *c as usize).sum();
-    debug_assert_eq!(total, full * per_batch + partial.iter().sum::<usize>());
-    let mut batch = vec![FREE; total];
-    let mut left = total;
-    for (k, &take) in partial.iter().enumerate().filter(|(_, take)| **take > 0) {
-        let offset = rng.below(left);
-        // Walk the free ranks; the t-th pick is free rank number floor((t·left + offset) / take).
-        let (mut t, mut free) = (0usize, 0usize);
-        for b in batch.iter_mut().filter(|b| **b == FREE) {
-            if t < take && free == (t * left + offset) / take {
-                *b = (full + k) as u32;
-                t += 1;
-            }
-            free += 1;
-        }
-        left -= take;
-    }
-    if full > 0 {
-        deal_blocks(&mut batch, counts, full, rng);
-    }
-    batch
+pub struct Dealer<'a, U> {
+    rng: &'a mut Rng,
+    partial: Vec<Partial>,
+    full: usize,
+    /// The units of a block with their identities, in order.
+    block: Vec<(u32, U)>,
+    permutation: Vec<u32>,
+    ordered: Vec<u32>,
+    /// Batches that hold the straddling identity's first, partial block, marked by that identity.
+    marked: Vec<u32>,
+    /// The last identity of the block before.
+    before: u32,
 }
 
-fn deal_blocks(batch: &mut [u32], counts: &[u32], full: usize, rng: &mut Rng) {
-    let owners = counts.iter().enumerate().flat_map(|(k, c)| std::iter::repeat_n(k as u32, *c as usize));
-    let mut owners = owners.enumerate();
-    // A block's free ranks as (identity, rank), in order.
-    let mut block: Vec<(u32, usize)> = Vec::with_capacity(full);
-    let mut permutation: Vec<u32> = (0..full as u32).collect();
-    let mut ordered: Vec<u32> = Vec::with_capacity(full);
-    // Batches that hold the straddling identity's first, partial block, marked by that identity.
-    let mut marked = vec![FREE; full];
-    let mut before = FREE;
-    loop {
-        block.clear();
-        block.extend(owners.by_ref().filter(|(rank, _)| batch[*rank] == FREE).map(|(rank, id)| (id, rank)).take(full));
-        if block.is_empty() {
-            return;
+/// A batch that takes `take` of the `left` units that the partial batches before it leave.
+struct Partial {
+    take: usize,
+    left: usize,
+    offset: usize,
+    taken: usize,
+    seen: usize,
+}
+
+impl Partial {
+    /// Whether it takes the next unit: its t-th is unit number floor((t·left + offset) / take).
+    fn takes(&mut self) -> bool {
+        let takes = self.taken < self.take && self.seen == (self.taken * self.left + self.offset) / self.take;
+        self.taken += usize::from(takes);
+        self.seen += 1;
+        takes
+    }
+}
+
+impl<'a, U: Copy> Dealer<'a, U> {
+    /// Of `total` units.
+    pub fn new(total: usize, full: usize, partial: &[usize], rng: &'a mut Rng) -> Self {
+        let mut left = total;
+        let mut of = |take: usize| {
+            let partial = Partial { take, left, offset: if take > 0 { rng.below(left) } else { 0 }, taken: 0, seen: 0 };
+            left -= take;
+            partial
+        };
+        let partial = partial.iter().map(|take| of(*take)).collect();
+        Dealer {
+            rng,
+            partial,
+            full,
+            block: Vec::with_capacity(full),
+            permutation: (0..full as u32).collect(),
+            ordered: Vec::with_capacity(full),
+            marked: vec![NONE; full],
+            before: NONE,
         }
-        rng.shuffle(&mut permutation);
-        let first = block[0].0;
-        let head = if first == before { block.iter().take_while(|(id, _)| *id == first).count() } else { 0 };
-        ordered.clear();
-        if head > 0 && head < full {
-            let (apart, met): (Vec<u32>, Vec<u32>) = permutation.iter().partition(|b| marked[**b as usize] != first);
+    }
+
+    /// Takes the next unit, one of `identity`'s; `give` gets units with their batches, each batch's in order.
+    pub fn take(&mut self, identity: u32, unit: U, give: &mut impl FnMut(u32, U)) {
+        for (k, partial) in self.partial.iter_mut().enumerate() {
+            if partial.takes() {
+                return give((self.full + k) as u32, unit);
+            }
+        }
+        self.block.push((identity, unit));
+        if self.block.len() == self.full {
+            self.give_block(give);
+        }
+    }
+
+    /// Gives the units that fill no block.
+    pub fn finish(mut self, give: &mut impl FnMut(u32, U)) {
+        if !self.block.is_empty() {
+            self.give_block(give);
+        }
+    }
+
+    fn give_block(&mut self, give: &mut impl FnMut(u32, U)) {
+        self.rng.shuffle(&mut self.permutation);
+        let (first, last) = (self.block[0].0, self.block[self.block.len() - 1].0);
+        let straddles = first == self.before;
+        let head = if straddles { self.block.iter().take_while(|(id, _)| *id == first).count() } else { 0 };
+        self.ordered.clear();
+        if head > 0 && head < self.full {
+            let marked = &self.marked;
+            let (apart, met): (Vec<u32>, Vec<u32>) =
+                self.permutation.iter().partition(|b| marked[**b as usize] != first);
             let mut taken = apart;
             taken.extend(met);
             taken.truncate(head);
-            ordered.extend(&taken);
+            self.ordered.extend(&taken);
             taken.sort_unstable();
-            ordered.extend(permutation.iter().filter(|b| taken.binary_search(b).is_err()));
+            self.ordered.extend(self.permutation.iter().filter(|b| taken.binary_search(b).is_err()));
         } else {
-            ordered.extend(&permutation);
+            self.ordered.extend(&self.permutation);
         }
-        let last = block[block.len() - 1].0;
-        for (&(id, rank), &b) in block.iter().zip(&ordered) {
-            batch[rank] = b;
-            if id == last && id != before && first != last {
-                marked[b as usize] = id;
+        for ((id, unit), &batch) in self.block.drain(..).zip(&self.ordered) {
+            give(batch, unit);
+            if id == last && id != self.before && first != last {
+                self.marked[batch as usize] = id;
             }
         }
-        before = last;
+        self.before = last;
     }
+}
+
+/// The batch of each unit; `counts[k]` units belong to the k-th identity.
+pub fn deal(counts: &[u32], full: usize, partial: &[usize], rng: &mut Rng) -> Vec<u32> {
+    let total: usize = counts.iter().map(|c| *c as usize).sum();
+    let mut batches = vec![NONE; total];
+    let mut give = |batch, unit: usize| batches[unit] = batch;
+    let mut dealer = Dealer::new(total, full, partial, rng);
+    let owners = counts.iter().zip(0..).flat_map(|(count, k)| std::iter::repeat_n(k, *count as usize));
+    owners.enumerate().for_each(|(unit, identity)| dealer.take(identity, unit, &mut give));
+    dealer.finish(&mut give);
+    batches
 }

@@ -4,7 +4,7 @@ use super::deal::deal;
 use super::finish;
 use super::plan::Plan;
 use super::rng::Rng;
-use super::spread::scatter;
+use super::spread::Slots;
 use super::window::Windows;
 use crate::error::{Error, Result};
 use crate::keys::{KeyPlane, Labels};
@@ -157,7 +157,7 @@ impl PoolRows<'_> {
         let (full, over) = (groups / per_batch, groups % per_batch);
         let mixes = over > 0 && (self.last || self.rest.len() + over * g >= b);
         let mut rng = Rng::new(self.p.seed, "deal", self.index);
-        let batches = deal(&counts, full, per_batch, &[over], &mut rng);
+        let batches = deal(&counts, full, &[over], &mut rng);
 
         let base = plan.order.len();
         let placed = if mixes { groups } else { groups - over };
@@ -214,7 +214,7 @@ impl PoolRows<'_> {
         let mixed = if open == 0 { 0 } else { rows.len().min(b - open) };
         let full = (rows.len() - mixed) / b;
         let over = (rows.len() - mixed) % b;
-        let batches = deal(&counts, full, b, &[mixed, over], rng);
+        let batches = deal(&counts, full, &[mixed, over], rng);
         let of = |wanted: usize| {
             let chosen = rows.iter().zip(&batches).filter(move |(_, batch)| **batch as usize == wanted);
             chosen.map(|(row, _)| *row).collect::<Vec<u32>>()
@@ -223,16 +223,12 @@ impl PoolRows<'_> {
         Rng::new(self.p.seed, "rest", self.index).shuffle(&mut completing);
         plan.order.extend(completing);
         let leftover = of(full + 1);
-        let whole: Vec<(u32, u32)> =
-            rows.iter().zip(&batches).filter(|(_, b)| (**b as usize) < full).map(|(r, b)| (*r, *b)).collect();
-        let (mut rows, mut batches): (Vec<u32>, Vec<u32>) = whole.into_iter().unzip();
+        let mut slots = Slots::new(plan, full * b + if self.last { leftover.len() } else { 0 });
+        rows.iter().zip(&batches).filter(|(_, batch)| (**batch as usize) < full).for_each(|(r, b)| slots.place(*b, *r));
         if self.last {
-            batches.extend(std::iter::repeat_n(full as u32, leftover.len()));
-            rows.extend(&leftover);
+            leftover.iter().for_each(|row| slots.place(full as u32, *row));
         }
-        if !rows.is_empty() {
-            scatter(plan, self.p.seed, &rows, &batches, b);
-        }
+        slots.shuffle(self.p.seed);
         plan.grouped.resize(plan.batches(), 0);
         if self.last { Vec::new() } else { leftover }
     }

@@ -91,7 +91,7 @@ fn sequence(mut pool: Vec<Request>, columns: usize, seed: u64, index: u64) -> Ve
     pool.par_sort_by_key(|r| (r.rank, r.start));
     let counts: Vec<u32> = pool.chunk_by(|a, b| a.rank == b.rank).map(|run| run.len() as u32).collect();
     let mut rng = Rng::new(seed, "deal", index);
-    let column = deal(&counts, columns, pool.len() / columns, &[pool.len() % columns], &mut rng);
+    let column = deal(&counts, columns, &[pool.len() % columns], &mut rng);
     let mut keyed: Vec<(u32, u64, Request)> =
         column.into_iter().zip(pool).map(|(c, r)| (c, rng.next_u64(), r)).collect();
     keyed.par_sort_unstable_by_key(|(column, key, r)| (*column, *key, r.start));

@@ -1,6 +1,6 @@
 //! user_spread: rows of one identity as far apart as they can be.
 
-use super::deal::deal;
+use super::deal::Dealer;
 use super::plan::Plan;
 use super::rng::Rng;
 use super::window::Windows;
@@ -24,23 +24,45 @@ fn deal_rows(plan: &mut Plan, plane: &KeyPlane, p: &Pipeline, rank: &[u32], pool
     let b = p.batch_size;
     let (rows, counts) = by_identity(&pool, &plane.identity.rows, rank);
     drop(pool);
-    let (full, short) = (rows.len() / b, rows.len() % b);
-    let batches = deal(&counts, full, b, &[short], &mut Rng::new(p.seed, "deal", index));
-    scatter(plan, p.seed, &rows, &batches, b);
+    let mut rng = Rng::new(p.seed, "deal", index);
+    let mut dealer = Dealer::new(rows.len(), rows.len() / b, &[rows.len() % b], &mut rng);
+    let mut slots = Slots::new(plan, rows.len());
+    let mut give = |batch, row| slots.place(batch, row);
+    let mut rows = rows.into_iter();
+    for (count, identity) in counts.into_iter().zip(0..) {
+        rows.by_ref().take(count as usize).for_each(|row| dealer.take(identity, row, &mut give));
+    }
+    dealer.finish(&mut give);
+    slots.shuffle(p.seed);
 }
 
-/// Appends rows, `batches[i]` being the batch of `rows[i]`, and shuffles the slots of each batch. Batches are numbered from
-/// the plan's end, and all but the last are full.
-pub(super) fn scatter(plan: &mut Plan, seed: u64, rows: &[u32], batches: &[u32], batch_size: usize) {
-    let base = plan.order.len();
-    let mut next: Vec<usize> = (0..=rows.len() / batch_size).map(|b| base + b * batch_size).collect();
-    plan.order.resize(base + rows.len(), 0);
-    for (row, batch) in rows.iter().zip(batches) {
-        let at = &mut next[*batch as usize];
-        plan.order[*at] = *row;
+/// The slots of new batches behind a plan's end, of which all but the last are full.
+pub(super) struct Slots<'a> {
+    plan: &'a mut Plan,
+    base: usize,
+    /// The next free position of each batch.
+    next: Vec<usize>,
+}
+
+impl<'a> Slots<'a> {
+    pub fn new(plan: &'a mut Plan, rows: usize) -> Self {
+        let (base, b) = (plan.order.len(), plan.batch_size);
+        plan.order.resize(base + rows, 0);
+        Slots { plan, base, next: (0..=rows / b).map(|batch| base + batch * b).collect() }
+    }
+
+    /// Places a row in one of the new batches.
+    pub fn place(&mut self, batch: u32, row: u32) {
+        let at = &mut self.next[batch as usize];
+        self.plan.order[*at] = row;
         *at += 1;
     }
-    for (k, slots) in plan.order[base..].chunks_mut(batch_size).enumerate() {
-        Rng::new(seed, "slots", (base / batch_size + k) as u64).shuffle(slots);
+
+    /// Shuffles the slots of each batch, once all rows are placed.
+    pub fn shuffle(self, seed: u64) {
+        let b = self.plan.batch_size;
+        for (k, slots) in self.plan.order[self.base..].chunks_mut(b).enumerate() {
+            Rng::new(seed, "slots", (self.base / b + k) as u64).shuffle(slots);
+        }
     }
 }
