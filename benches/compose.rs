@@ -27,22 +27,18 @@ fn main() {
         return println!("usage: cargo bench --bench compose -- PIPELINE.toml [KEY=VALUE ...]");
     };
     let set = |s: &String| s.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned())).expect("KEY=VALUE");
-    let mut pipeline = load(Path::new(file), &sets.iter().map(set).collect::<Vec<_>>()).expect("a pipeline");
-    // What is prepared keeps no times: without them, rows come in input order here too.
-    pipeline.time = None;
-    let prepared = prepare(&pipeline, &Settings::default(), &Progress::new()).expect("an input");
+    let pipeline = load(Path::new(file), &sets.iter().map(set).collect::<Vec<_>>()).expect("a pipeline");
+    // More room for keys than there are: they are in memory.
+    let settings = Settings { memory: Some(1 << 40), ..Settings::default() };
+    let prepared = prepare(&pipeline, &settings, &Progress::new()).expect("an input");
+    let plane = prepared.keys.shape();
     let start = Instant::now();
-    let windows = windows(&prepared.plane, &pipeline).expect("windows");
-    let plan = compose(&prepared.plane, windows, &pipeline).expect("a plan");
+    let windows = windows(plane, &pipeline).expect("windows");
+    let plan = compose(plane, windows, &pipeline).expect("a plan");
     let alone = start.elapsed().as_secs_f64();
-    assert!(plan.order == prepared.plan.order);
-    let columns = Columns {
-        pipeline: &pipeline,
-        plane: &prepared.plane,
-        plan: &plan,
-        positives: prepared.positives.as_ref(),
-        log_q: LogQ::new(&prepared.plane, &plan),
-    };
+    let positives = prepared.positives.as_ref();
+    let log_q = LogQ::new(plane, &plan);
+    let columns = Columns { pipeline: &pipeline, plane, plan: &plan, first_batch: 0, positives, log_q: log_q.as_ref() };
     // As a run does.
     batchwright::heap::keep_freed(None);
     let (generated, masks) = generate(&columns);

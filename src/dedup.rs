@@ -22,6 +22,16 @@ pub fn survivors(plane: &KeyPlane, key: &[Field], keep: Keep) -> Vec<bool> {
     survivors_in_rounds(plane, key, keep, rounds)
 }
 
+/// A hash of each row's key: rows that are equal have the same.
+pub fn hashes<'a>(plane: &'a KeyPlane, key: &[Field]) -> impl Iterator<Item = u64> + use<'a> {
+    let columns: Vec<&[u32]> = key.iter().filter_map(|f| plane.codes(f)).collect();
+    (0..plane.len()).map(move |row| hash(&columns, row))
+}
+
+fn hash(columns: &[&[u32]], row: usize) -> u64 {
+    columns.iter().fold(0, |h, c| mix(h ^ u64::from(c[row])))
+}
+
 /// The same in so many rounds, a power of two up to the number of buckets.
 fn survivors_in_rounds(plane: &KeyPlane, key: &[Field], keep: Keep, rounds: u32) -> Vec<bool> {
     let rows = plane.len() as u32;
@@ -71,7 +81,7 @@ impl Key<'_> {
             let room = (part >> BUCKET_BITS) as usize;
             let mut entries = vec![Vec::with_capacity(room + room / 8); buckets.len()];
             for row in start..rows.min(start.saturating_add(part)) {
-                let hash = self.columns.iter().fold(0u64, |h, c| mix(h ^ u64::from(c[row as usize])));
+                let hash = hash(&self.columns, row as usize);
                 let bucket = (hash >> (64 - BUCKET_BITS)) as u32;
                 if buckets.contains(&bucket) {
                     entries[(bucket - buckets.start) as usize].push(hash << 32 | u64::from(row));

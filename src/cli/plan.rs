@@ -12,10 +12,10 @@ pub fn plan(args: &PipelineArgs) -> Outcome {
     let progress = Progress::new();
     let prepared = run::prepare(&pipeline, &settings, &progress)?;
     let figures = run::figures(&pipeline, &prepared)?;
-    let baselines = run::baselines(&pipeline, &prepared);
-    let advice = run::advice(&pipeline, &prepared);
+    let baselines = run::baselines(&pipeline, &prepared)?;
+    let advice = run::advice(&pipeline, &prepared)?;
     let memory = run::memory(&pipeline, &prepared, settings.memory);
-    let classes = run::class_balance(&prepared);
+    let classes = run::class_balance(&prepared)?;
     drop(progress);
     match args.format {
         Format::Json => print_json(&serde_json::json!({

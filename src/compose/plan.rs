@@ -1,5 +1,7 @@
 //! The plan: for each position of the output, the example that stands there.
 
+use std::ops::Range;
+
 /// Batches whose rows were drawn from one pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pool {
@@ -64,6 +66,23 @@ impl Plan {
     /// Number of copies in the output.
     pub fn copies(&self) -> usize {
         self.copy.iter().filter(|c| **c > 0).count()
+    }
+
+    /// The plan of these positions alone, which are whole batches; `order` tells what stands there.
+    pub fn part(&self, positions: Range<usize>, order: Vec<u32>) -> Plan {
+        let batches = positions.start / self.batch_size..positions.end.div_ceil(self.batch_size);
+        let padding = &self.padding[self.padding.partition_point(|at| (*at as usize) < positions.start)..];
+        let padding = &padding[..padding.partition_point(|at| (*at as usize) < positions.end)];
+        Plan {
+            batch_size: self.batch_size,
+            order,
+            copy: self.copy.get(positions.clone()).map_or_else(Vec::new, <[u32]>::to_vec),
+            padding: padding.iter().map(|at| at - positions.start as u32).collect(),
+            group_size: self.group_size,
+            grouped: self.grouped.get(batches.clone()).map_or_else(Vec::new, <[u32]>::to_vec),
+            pools: vec![Pool { first_batch: 0, batches: batches.len() }],
+            dropped: Vec::new(),
+        }
     }
 
     /// Ends a pool at the current end of `order`.

@@ -1,10 +1,12 @@
 //! Chunks, joined in input order as they come: what has come is held once, not in chunks and again as a whole.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use super::partitions::{Overflow, Partitions};
+use super::partitions::Partitions;
 use super::runs::Run;
 use crate::error::Result;
+use crate::store::Column;
 
 /// Rows that the plane leaves out, by reason.
 #[derive(Debug, Clone, Copy, Default)]
@@ -31,31 +33,29 @@ pub struct ChunkKeys {
 
 /// What has come: the chunks before a gap as one, the others as they are.
 pub struct Joined {
-    pub input_row: Vec<u32>,
-    pub columns: Vec<Partitions>,
+    pub input_row: Column<u32>,
+    pub runs: Partitions,
     pub texts: Texts,
-    pub time: Option<Vec<i64>>,
-    pub positive: Option<Vec<bool>>,
+    pub time: Option<Column<i64>>,
+    pub positive: Option<Column<bool>>,
     pub left_out: LeftOut,
-    pub overflow: Overflow,
     chunks: usize,
     waiting: BTreeMap<usize, ChunkKeys>,
 }
 
 impl Joined {
-    /// For so many key columns.
-    pub fn new(columns: usize, overflow: Overflow) -> Self {
-        Joined {
-            input_row: Vec::new(),
-            columns: std::iter::repeat_with(Partitions::new).take(columns).collect(),
+    /// What is not runs goes into files in `folder`, if there is one.
+    pub fn new(runs: Partitions, has_time: bool, has_positive: bool, folder: Option<&Path>) -> Result<Self> {
+        Ok(Joined {
+            input_row: Column::new(folder)?,
+            runs,
             texts: Texts::new(),
-            time: None,
-            positive: None,
+            time: has_time.then(|| Column::new(folder)).transpose()?,
+            positive: has_positive.then(|| Column::new(folder)).transpose()?,
             left_out: LeftOut::default(),
-            overflow,
             chunks: 0,
             waiting: BTreeMap::new(),
-        }
+        })
     }
 
     pub fn add(&mut self, ordinal: usize, keys: ChunkKeys) -> Result<()> {
@@ -69,17 +69,16 @@ impl Joined {
 
     fn append(&mut self, next: ChunkKeys) -> Result<()> {
         let first_row = self.input_row.len() as u32;
-        self.input_row.extend(next.input_row);
-        for (column, runs) in self.columns.iter_mut().zip(&next.runs) {
-            column.add(runs, first_row, &mut self.overflow);
+        self.input_row.extend(&next.input_row)?;
+        for (column, runs) in next.runs.iter().enumerate() {
+            self.runs.add(column, runs, first_row)?;
         }
-        self.overflow.relieve(&mut self.columns)?;
         self.texts.extend(next.texts);
-        if let Some(time) = next.time {
-            self.time.get_or_insert_default().extend(time);
+        if let (Some(all), Some(time)) = (&mut self.time, next.time) {
+            all.extend(&time)?;
         }
-        if let Some(positive) = next.positive {
-            self.positive.get_or_insert_default().extend(positive);
+        if let (Some(all), Some(positive)) = (&mut self.positive, next.positive) {
+            all.extend(&positive)?;
         }
         self.left_out.filtered += next.left_out.filtered;
         self.left_out.null_identity += next.left_out.null_identity;

@@ -16,4 +16,4 @@ mod runs;
 pub use canonical::{Kind, role_kind};
 pub use hasher::{KeyFacts, Tokenizer};
 pub use join::LeftOut;
-pub use plane::{KeyChunk, Keys, PlaneBuilder};
+pub use plane::{Gathered, KeyChunk, PlaneBuilder};

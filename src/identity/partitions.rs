@@ -4,14 +4,14 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rayon::prelude::*;
 
 use super::runs::Run;
 use crate::error::{Error, Place, Result};
-use crate::store::{ScratchFile, Shelf};
+use crate::store::Parts;
 
 const BITS: u32 = 8;
 
@@ -20,9 +20,6 @@ const NO_VALUE: u32 = u32::MAX;
 
 /// A run as bytes: token, row, rows; little-endian.
 const RECORD: usize = 24;
-
-/// Bytes by which a part grows at least.
-const LEAST: usize = 32 * RECORD;
 
 /// A token is a hash already: its low half is used as it is.
 #[derive(Default)]
@@ -46,79 +43,8 @@ impl Hasher for AsIs {
     }
 }
 
-/// Where runs go that the memory has no room for.
-pub struct Overflow {
-    /// Bytes of runs that may be held, of all columns together.
-    room: usize,
-    dir: PathBuf,
-    held: usize,
-    file: Option<ScratchFile>,
-}
-
-impl Overflow {
-    /// Holds up to `room` bytes, and writes the others into a nameless file in `dir`.
-    pub fn new(room: u64, dir: PathBuf) -> Self {
-        Overflow { room: usize::try_from(room).unwrap_or(usize::MAX), dir, held: 0, file: None }
-    }
-
-    /// Makes room, if too much is held.
-    pub fn relieve(&mut self, columns: &mut [Partitions]) -> Result<()> {
-        if self.held <= self.room { Ok(()) } else { self.write(columns) }
-    }
-
-    /// Writes the rest too, if something was written: what comes next takes memory of its own.
-    pub fn finish(&mut self, columns: &mut [Partitions]) -> Result<()> {
-        if self.file.is_none() { Ok(()) } else { self.write(columns) }
-    }
-
-    /// Where columns may wait of so many bytes, if there is no room for them beside tokens.
-    pub fn shelf(&self, bytes: usize) -> Result<Option<Shelf>> {
-        Shelf::beyond(self.room as u64, bytes, &self.dir)
-    }
-
-    fn write(&mut self, columns: &mut [Partitions]) -> Result<()> {
-        let file = match &mut self.file {
-            Some(file) => file,
-            none => none.insert(ScratchFile::create_in(&self.dir)?),
-        };
-        for part in columns.iter_mut().flat_map(|column| &mut column.0).filter(|part| !part.held.is_empty()) {
-            part.spilled.push((file.append(&part.held)?, part.held.len()));
-            part.held = Vec::new();
-        }
-        self.held = 0;
-        Ok(())
-    }
-
-    /// Bytes written to the scratch file.
-    pub fn spilled(&self) -> u64 {
-        self.file.as_ref().map_or(0, ScratchFile::bytes)
-    }
-}
-
-#[derive(Default)]
-struct Part {
-    held: Vec<u8>,
-    /// Place and length in the scratch file.
-    spilled: Vec<(u64, usize)>,
-}
-
-impl Part {
-    fn records(self, overflow: &Overflow) -> Result<Vec<u8>> {
-        let Some(file) = overflow.file.as_ref().filter(|_| !self.spilled.is_empty()) else { return Ok(self.held) };
-        let mut bytes = vec![0; self.spilled.iter().map(|(_, len)| len).sum()];
-        let mut rest = bytes.as_mut_slice();
-        for (place, len) in self.spilled {
-            let (piece, others) = rest.split_at_mut(len);
-            file.read_at(place, piece)?;
-            rest = others;
-        }
-        bytes.extend(self.held);
-        Ok(bytes)
-    }
-}
-
-/// One key column's runs.
-pub struct Partitions(Vec<Part>);
+/// The runs of several key columns.
+pub struct Partitions(Parts);
 
 /// One key column as codes.
 #[derive(Default)]
@@ -130,35 +56,40 @@ pub struct Settled {
 }
 
 impl Partitions {
-    pub fn new() -> Self {
-        Partitions((0..1 << BITS).map(|_| Part::default()).collect())
+    /// Of so many columns; holds up to `room` bytes, and writes the others into a nameless file in `folder`.
+    pub fn new(columns: usize, room: u64, folder: &Path) -> Self {
+        Partitions(Parts::new(columns << BITS, RECORD, room, folder))
     }
 
-    /// Takes runs in, whose rows are counted from `first_row`.
-    pub fn add(&mut self, runs: &[Run], first_row: u32, overflow: &mut Overflow) {
+    /// Takes runs of a column in, whose rows are counted from `first_row`.
+    pub fn add(&mut self, column: usize, runs: &[Run], first_row: u32) -> Result<()> {
         for run in runs {
-            let held = &mut self.0[(run.token >> (128 - BITS)) as usize].held;
-            if held.capacity() - held.len() < RECORD {
-                // Not to twice as much: all columns' parts together are what the room is for.
-                held.reserve_exact((held.len() / 4).max(LEAST));
-            }
-            held.extend(run.token.to_le_bytes());
-            held.extend((first_row + run.row).to_le_bytes());
-            held.extend(run.rows.to_le_bytes());
+            self.0.push(column << BITS | (run.token >> (128 - BITS)) as usize, |bytes| {
+                bytes.extend(run.token.to_le_bytes());
+                bytes.extend((first_row + run.row).to_le_bytes());
+                bytes.extend(run.rows.to_le_bytes());
+            })?;
         }
-        overflow.held += runs.len() * RECORD;
+        Ok(())
     }
 
-    /// The codes of `rows` rows. `names` are for errors.
-    pub fn settle(self, rows: usize, names: &[String], overflow: &Overflow) -> Result<Settled> {
+    /// All runs have come. What is still held goes into the file too, if there is one: what comes next takes memory of its own.
+    pub fn finish(&mut self) -> Result<()> {
+        self.0.file_rest()
+    }
+
+    /// Bytes that went through the file.
+    pub fn filed_bytes(&self) -> u64 {
+        self.0.filed_bytes()
+    }
+
+    /// The codes of `rows` rows of a column, which is then empty. `names` are for errors.
+    pub fn settle(&self, column: usize, rows: usize, names: &[String]) -> Result<Settled> {
         let codes: Vec<AtomicU32> = std::iter::repeat_with(|| AtomicU32::new(NO_VALUE)).take(rows).collect();
-        let tokens: Vec<Vec<u128>> = self
-            .0
+        let tokens: Vec<Vec<u128>> = (0..1usize << BITS)
             .into_par_iter()
-            .enumerate()
-            .map(|(part, runs)| {
-                let records = runs.records(overflow)?;
-                let tokens = hand_out(&records, part as u32, &codes);
+            .map(|part| {
+                let tokens = hand_out(&self.0.take(column << BITS | part)?, part as u32, &codes);
                 tokens.ok_or_else(|| {
                     let problem = "it has more than 4 billion distinct values";
                     Error::input(Place::column(names.join("+")), problem, "compose the data in parts")
@@ -227,8 +158,7 @@ mod tests {
         ) {
             // Tokens spread over all parts, some parts with several; gaps have no value.
             let mut expected: Vec<Option<u128>> = Vec::new();
-            let mut columns = [Partitions::new(), Partitions::new()];
-            let mut overflow = Overflow::new(room, std::env::temp_dir());
+            let mut partitions = Partitions::new(2, room, &std::env::temp_dir());
             for chunk in chunks {
                 let first = expected.len() as u32;
                 let mut runs = Vec::new();
@@ -239,13 +169,11 @@ mod tests {
                     expected.extend(std::iter::repeat_n(Some(token), rows as usize));
                 }
                 runs.retain(|run| run.rows > 0);
-                columns.iter_mut().for_each(|column| column.add(&runs, first, &mut overflow));
-                overflow.relieve(&mut columns).unwrap();
-                prop_assert!(overflow.held <= overflow.room);
+                (0..2).for_each(|column| partitions.add(column, &runs, first).unwrap());
             }
             let tokens: Vec<u128> = expected.iter().flatten().copied().collect::<BTreeSet<u128>>().into_iter().collect();
-            for column in columns {
-                let settled = column.settle(expected.len(), &[], &overflow).unwrap();
+            for column in 0..2 {
+                let settled = partitions.settle(column, expected.len(), &[]).unwrap();
                 prop_assert_eq!(&settled.tokens, &tokens);
                 let found: Vec<Option<u128>> = settled.rows.iter().map(|code| tokens.get(*code as usize).copied()).collect();
                 prop_assert_eq!(&found, &expected);

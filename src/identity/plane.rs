@@ -1,4 +1,4 @@
-//! Builds the key plane: chunks of key columns in, one [`KeyPlane`] out.
+//! Builds the key plane: chunks of key columns in, [`Keys`] out.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -10,11 +10,12 @@ use arrow::datatypes::{DataType, Int64Type};
 use super::canonical::{any_null, flatten};
 use super::hasher::Tokenizer;
 use super::join::{ChunkKeys, Joined, LeftOut, Texts};
-use super::partitions::{Overflow, Settled};
+use super::partitions::{Partitions, Settled};
 use super::runs::{KeyColumn, Run};
 use crate::error::{Error, Place, Result};
-use crate::keys::{Codes, KeyPlane, Labels};
+use crate::keys::{Codes, FiledKeys, KeyPlane, Keys, Labels};
 use crate::pipeline::{Field, Nulls, Pipeline, Rule};
+use crate::store::Column;
 use crate::tasks::in_parallel;
 
 /// A row group's key columns, in the order of [`PlaneBuilder::columns`].
@@ -41,20 +42,23 @@ pub struct PlaneBuilder {
     fields: Vec<Field>,
     label: bool,
     time: bool,
+    /// Where keys go that the memory has no room for; `None`: it has.
+    folder: Option<PathBuf>,
     joined: Mutex<Joined>,
 }
 
-/// What a plane is made of.
-pub struct Keys {
-    pub plane: KeyPlane,
+/// All keys that have come.
+pub struct Gathered {
+    pub keys: Keys,
     pub left_out: LeftOut,
     /// Bytes that went through a scratch file.
     pub spilled: u64,
 }
 
 impl PlaneBuilder {
-    /// Tokens are held up to `room` bytes, the others in a nameless file in `scratch_dir`.
-    pub fn new(p: &Pipeline, tokenizer: &Tokenizer, room: u64, scratch_dir: PathBuf) -> Self {
+    /// For up to `rows` rows. Tokens are held up to `room` bytes, and keys if all fit there; the others go into nameless files
+    /// in `scratch_dir`.
+    pub fn new(p: &Pipeline, tokenizer: &Tokenizer, rows: u32, room: u64, scratch_dir: PathBuf) -> Result<Self> {
         let mut fields: Vec<Field> = Vec::new();
         let named = p.rules.iter().flat_map(|r| match r {
             Rule::Same(fields) => fields.as_slice(),
@@ -88,16 +92,21 @@ impl PlaneBuilder {
             _ => fast(column(field)),
         }));
         keys.extend(p.label.clone().map(fast));
-        PlaneBuilder {
+        let (time, positive) = (p.time.is_some(), p.positive.is_some());
+        let row_bytes = 4 * (1 + keys.len()) + if time { 8 } else { 0 } + usize::from(positive);
+        let runs = Partitions::new(keys.len(), room, &scratch_dir);
+        let folder = (u64::from(rows) * row_bytes as u64 > room).then_some(scratch_dir);
+        Ok(PlaneBuilder {
             names,
             nulls: p.nulls,
             identity_width: p.identity.len(),
-            joined: Mutex::new(Joined::new(keys.len(), Overflow::new(room, scratch_dir))),
+            joined: Mutex::new(Joined::new(runs, time, positive, folder.as_deref())?),
             keys,
             fields,
             label: p.label.is_some(),
-            time: p.time.is_some(),
-        }
+            time,
+            folder,
+        })
     }
 
     /// The input columns that chunks must bring, in order; a column may come twice.
@@ -190,32 +199,27 @@ impl PlaneBuilder {
         }
     }
 
-    /// The plane of all chunks.
-    pub fn finish(self) -> Result<Keys> {
+    /// The keys of all chunks.
+    pub fn finish(self) -> Result<Gathered> {
         let mut joined = self.joined.into_inner().unwrap_or_else(|p| p.into_inner());
         let rows = joined.input_row.len();
-        joined.overflow.finish(&mut joined.columns)?;
-        // Out of the way of the codes, if there is little room.
-        let mut shelf = joined.overflow.shelf(4 * rows + joined.time.as_ref().map_or(0, |time| 8 * time.len()))?;
-        let mut waiting = None;
-        if let Some(shelf) = &mut shelf {
-            let input_row = shelf.put(std::mem::take(&mut joined.input_row))?;
-            waiting = Some((input_row, joined.time.take().map(|time| shelf.put(time)).transpose()?));
-        }
-        let mut settled = joined.columns.into_iter().zip(&self.keys);
+        joined.runs.finish()?;
+        let (mut filed, mut columns) = (Vec::new(), self.keys.iter().enumerate());
         // One column after the other, so that one column's tokens are held at a time.
-        let mut next = || match settled.next() {
-            Some((column, key)) => column.settle(rows, &key.names, &joined.overflow),
-            None => Ok(Settled::default()),
+        let mut next = |field: &Field| -> Result<Settled> {
+            let Some((column, key)) = columns.next() else { return Ok(Settled::default()) };
+            let mut settled = joined.runs.settle(column, rows, &key.names)?;
+            if self.folder.is_some() {
+                let mut codes = Column::new(self.folder.as_deref())?;
+                codes.extend(&std::mem::take(&mut settled.rows))?;
+                filed.push((field.clone(), codes));
+            }
+            Ok(settled)
         };
-        let identity = next()?;
-        let mut plane = KeyPlane {
-            identity: Codes::new(identity.rows, identity.tokens),
-            positive: joined.positive,
-            ..KeyPlane::default()
-        };
+        let identity = next(&Field::Identity)?;
+        let mut plane = KeyPlane { identity: Codes::new(identity.rows, identity.tokens), ..KeyPlane::default() };
         for field in self.fields {
-            let Settled { rows, tokens } = next()?;
+            let Settled { rows, tokens } = next(&field)?;
             match field {
                 Field::Item => plane.item = Some(Codes::new(rows, tokens)),
                 Field::Request => plane.request = Some(Codes::without_tokens(rows, tokens.len())),
@@ -224,19 +228,23 @@ impl PlaneBuilder {
             }
         }
         if self.label {
-            let Settled { rows, tokens } = next()?;
+            let Settled { rows, tokens } = next(&Field::Label)?;
             // Rows without a label have the code behind all others.
             let text = tokens.iter().map(|token| joined.texts.get(token).cloned()).chain([None]).collect();
-            plane.label = Some(Labels { rows, text });
+            plane.label = Some(Labels { rows, text: Arc::new(text) });
         }
-        (plane.input_row, plane.time) = (joined.input_row, joined.time);
-        let mut spilled = joined.overflow.spilled();
-        if let (Some(shelf), Some((input_row, time))) = (shelf, waiting) {
-            plane.input_row = shelf.take(input_row)?;
-            plane.time = time.map(|time| shelf.take(time)).transpose()?;
-            spilled += shelf.bytes();
-        }
-        Ok(Keys { plane, left_out: joined.left_out, spilled })
+        let (left_out, spilled) = (joined.left_out, joined.runs.filed_bytes());
+        let Joined { input_row, time, positive, .. } = joined;
+        let keys = if self.folder.is_some() {
+            (plane.time, plane.positive) = (time.as_ref().map(|_| Vec::new()), positive.as_ref().map(|_| Vec::new()));
+            Keys::Filed(FiledKeys::new(plane, input_row, filed, time, positive))
+        } else {
+            plane.input_row = input_row.into_held()?;
+            plane.time = time.map(Column::into_held).transpose()?;
+            plane.positive = positive.map(Column::into_held).transpose()?;
+            Keys::Held(plane)
+        };
+        Ok(Gathered { spilled: spilled + keys.filed_bytes(), keys, left_out })
     }
 }
 

@@ -19,14 +19,17 @@ use crate::pipeline::Pipeline;
 use crate::schema::Generated;
 use crate::stats::BatchStats;
 
-/// Everything that generated columns are made of.
+/// Everything that generated columns are made of: of a dataset, or of consecutive batches of it.
 pub struct Columns<'a> {
     pub pipeline: &'a Pipeline,
     pub plane: &'a KeyPlane,
+    /// Batches count from 0 here.
     pub plan: &'a Plan,
+    /// The ordinal in the dataset of the plan's first batch.
+    pub first_batch: usize,
     pub positives: Option<&'a Positives>,
     /// Where an item is mapped.
-    pub log_q: Option<LogQ>,
+    pub log_q: Option<&'a LogQ>,
 }
 
 /// A batch's generated columns, in the order of [`Generated::of`], one value a slot.
@@ -72,7 +75,7 @@ impl Columns<'_> {
     fn masks(&self, batch: usize) -> (BatchMasks<'_>, BatchStats) {
         let masks = BatchMasks::new(self.pipeline, self.plane, self.plan, self.positives, batch);
         let stats = BatchStats::of(self.pipeline, self.plane, self.plan, batch, &masks.users);
-        (masks, stats)
+        (masks, BatchStats { batch: (self.first_batch + batch) as u32, ..stats })
     }
 
     fn array(
@@ -93,7 +96,7 @@ impl Columns<'_> {
             Arc::new(Int64Array::from_iter_values(rows.iter().map(token))) as ArrayRef
         };
         match column {
-            Generated::Batch => ints(vec![batch as i32; rows.len()]),
+            Generated::Batch => ints(vec![(self.first_batch + batch) as i32; rows.len()]),
             Generated::Slot => ints((0..rows.len() as i32).collect()),
             Generated::Copy => ints((first..first + rows.len()).map(|at| plan.copy_at(at) as i32).collect()),
             Generated::Anchor => {
@@ -114,8 +117,9 @@ impl Columns<'_> {
             Generated::ValidNegatives => Arc::new(patterns.valid.clone()),
             Generated::LogQ => {
                 let items = plane.item.as_ref().map_or(&plane.identity.rows, |item| &item.rows);
+                let first = first + self.first_batch * plan.batch_size;
                 let value = |(at, row): (usize, &u32)| {
-                    self.log_q.as_ref().map_or(f32::NAN, |log_q| log_q.at(first + at, items[*row as usize]))
+                    self.log_q.map_or(f32::NAN, |log_q| log_q.at(first + at, items[*row as usize]))
                 };
                 Arc::new(Float32Array::from_iter_values(rows.iter().enumerate().map(value)))
             }

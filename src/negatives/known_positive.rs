@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use super::bits::Bits;
 use super::class_bits::ClassBits;
 use crate::classes::Classes;
+use crate::error::Result;
 use crate::keys::KeyPlane;
 
 /// The positive items of each identity: sorted item codes, and bits where there are many. Linear in rows.
@@ -19,22 +20,39 @@ pub struct Positives {
 impl Positives {
     /// From all rows of a plane that are positives; call it before dedup.
     pub fn new(plane: &KeyPlane) -> Self {
-        let Some(item) = &plane.item else { return Positives::default() };
-        let identities = plane.identity.len();
-        let rows = || (0..plane.len()).filter(|row| plane.is_positive(*row as u32));
+        let whole = Positives::of_pieces(plane, |each| {
+            each(plane);
+            Ok(())
+        });
+        whole.unwrap_or_default()
+    }
+
+    /// The same of a plane in pieces, with as many identities and items as `shape` has; `each_piece` is called twice, and
+    /// brings identities, items and positives.
+    pub fn of_pieces(shape: &KeyPlane, each_piece: impl Fn(&mut dyn FnMut(&KeyPlane)) -> Result<()>) -> Result<Self> {
+        let Some(item) = &shape.item else { return Ok(Positives::default()) };
+        let identities = shape.identity.len();
+        let each_row = |each: &mut dyn FnMut(usize, u32)| {
+            each_piece(&mut |plane| {
+                let items = plane.item.as_ref().map_or(&[][..], |item| &item.rows);
+                for (row, item) in items.iter().enumerate().filter(|(row, _)| plane.is_positive(*row as u32)) {
+                    each(plane.identity.rows[row] as usize, *item);
+                }
+            })
+        };
         // For each identity, one place behind its own: the number of its rows, then where they start, then where they end.
         let mut starts = vec![0u32; identities + 1];
-        rows().for_each(|row| starts[plane.identity.rows[row] as usize + 1] += 1);
+        each_row(&mut |identity, _| starts[identity + 1] += 1)?;
         let mut sum = 0;
         for start in &mut starts {
             (*start, sum) = (sum, sum + *start);
         }
         let mut items = vec![0; sum as usize];
-        for row in rows() {
-            let place = &mut starts[plane.identity.rows[row] as usize + 1];
-            items[*place as usize] = item.rows[row];
+        each_row(&mut |identity, item| {
+            let place = &mut starts[identity + 1];
+            items[*place as usize] = item;
             *place += 1;
-        }
+        })?;
         let lens = sort_lists(&mut items, &starts);
         let mut positives = Positives::default();
         let mut end = 0;
@@ -52,7 +70,7 @@ impl Positives {
         starts[identities] = end;
         items.truncate(end as usize);
         items.shrink_to_fit();
-        Positives { starts, items, ..positives }
+        Ok(Positives { starts, items, ..positives })
     }
 
     /// Bytes that they take.

@@ -1,6 +1,8 @@
 //! Proof that request-level columns are constant within a request, bit for bit.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Mutex;
 
 use arrow::array::ArrayRef;
@@ -8,11 +10,23 @@ use arrow::array::ArrayRef;
 use super::row_digest::{Digest, row_digests};
 use crate::error::{Error, Place, Result};
 
-/// The request of every wanted input row.
+/// Which request each wanted input row belongs to.
+pub trait Requests: Sync {
+    fn number(&self) -> usize;
+    /// Brings the requests of all wanted rows in turn.
+    fn each_piece(&self, each: &mut dyn FnMut(&[u32])) -> Result<()>;
+    fn within(&self, input_rows: Range<u64>) -> Result<WantedRows<'_>>;
+}
+
+/// The wanted rows of a range of input rows, ascending, and the request of each.
+pub struct WantedRows<'a> {
+    pub input_rows: Cow<'a, [u32]>,
+    pub requests: Cow<'a, [u32]>,
+}
+
+/// How the rows of each request lie.
 pub struct RequestRows<'a> {
-    /// Wanted input rows, ascending.
-    rows: &'a [u32],
-    requests: &'a [u32],
+    requests: &'a dyn Requests,
     /// By request: an ordinal if its rows come in several runs, else [`ONE_RUN`].
     several_runs: Vec<u32>,
     /// Number of requests with several runs.
@@ -22,17 +36,23 @@ pub struct RequestRows<'a> {
 const ONE_RUN: u32 = u32::MAX;
 
 impl<'a> RequestRows<'a> {
-    /// `requests[i]` is the request of input row `rows[i]`, one of `number`.
-    pub fn new(rows: &'a [u32], requests: &'a [u32], number: usize) -> Self {
-        let (mut seen, mut several_runs, mut torn) = (vec![false; number], vec![ONE_RUN; number], 0);
-        for run in requests.chunk_by(|a, b| a == b) {
-            let request = run[0] as usize;
-            if std::mem::replace(&mut seen[request], true) && several_runs[request] == ONE_RUN {
-                several_runs[request] = torn;
-                torn += 1;
+    pub fn new(requests: &'a dyn Requests) -> Result<Self> {
+        let (mut seen, mut several_runs, mut torn) =
+            (vec![false; requests.number()], vec![ONE_RUN; requests.number()], 0);
+        let mut before = None;
+        requests.each_piece(&mut |piece| {
+            for run in piece.chunk_by(|a, b| a == b) {
+                let request = run[0] as usize;
+                if before.replace(request) == Some(request) {
+                    continue;
+                }
+                if std::mem::replace(&mut seen[request], true) && several_runs[request] == ONE_RUN {
+                    several_runs[request] = torn;
+                    torn += 1;
+                }
             }
-        }
-        RequestRows { rows, requests, several_runs, torn: torn as usize }
+        })?;
+        Ok(RequestRows { requests, several_runs, torn: torn as usize })
     }
 }
 
@@ -68,12 +88,12 @@ impl<'a> Constancy<'a> {
                 "leave it out of requests.columns",
             )
         })?;
-        let RequestRows { rows, requests, several_runs, .. } = self.of;
-        let start = rows.partition_point(|r| *r < first_row);
-        let end = rows.partition_point(|r| u64::from(*r) < u64::from(first_row) + digests.len() as u64);
+        let several_runs = &self.of.several_runs;
+        let first = u64::from(first_row);
+        let WantedRows { input_rows, requests } = self.of.requests.within(first..first + digests.len() as u64)?;
         // Runs of one request are compared here; what is left for the others is one value a run.
         let mut firsts: Vec<(u32, Value)> = Vec::new();
-        for (row, request) in rows[start..end].iter().zip(&requests[start..end]) {
+        for (row, request) in input_rows.iter().zip(requests.iter()) {
             let digest = digests[(row - first_row) as usize];
             match firsts.last() {
                 Some((same, (first, value))) if same == request => {
@@ -119,6 +139,32 @@ mod tests {
 
     use super::*;
 
+    /// Brings requests in small pieces.
+    struct Given {
+        rows: Vec<u32>,
+        requests: Vec<u32>,
+    }
+
+    impl Requests for Given {
+        fn number(&self) -> usize {
+            4
+        }
+
+        fn each_piece(&self, each: &mut dyn FnMut(&[u32])) -> Result<()> {
+            self.requests.chunks(5).for_each(each);
+            Ok(())
+        }
+
+        fn within(&self, input_rows: Range<u64>) -> Result<WantedRows<'_>> {
+            let place = |row: u64| self.rows.partition_point(|r| u64::from(*r) < row);
+            let places = place(input_rows.start)..place(input_rows.end);
+            Ok(WantedRows {
+                input_rows: Cow::Borrowed(&self.rows[places.clone()]),
+                requests: Cow::Borrowed(&self.requests[places]),
+            })
+        }
+    }
+
     proptest! {
         /// Wherever arrays end and in whatever order they come: a difference is found if there is one.
         #[test]
@@ -138,7 +184,8 @@ mod tests {
             wanted.iter().for_each(|row| values.entry(all[*row as usize].0).or_default().push(value(*row as usize)));
             let differ = values.values().any(|values| values.iter().any(|v| v != &values[0]));
 
-            let of = RequestRows::new(&wanted, &requests, 4);
+            let given = Given { rows: wanted, requests };
+            let of = RequestRows::new(&given).unwrap();
             let constancy = Constancy::new("column".into(), &of);
             let mut starts: Vec<usize> = (0..all.len()).filter(|row| *row == 0 || cuts[*row]).collect();
             starts.push(all.len());

@@ -1,14 +1,17 @@
 //! The figures of a plan: counts, metrics and both baselines.
 
+use std::borrow::Cow;
+
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::composed::Part;
 use super::prepare::Prepared;
 use crate::compose::Plan;
 use crate::error::Result;
-use crate::keys::KeyPlane;
-use crate::negatives::Columns;
-use crate::pipeline::{Mode, Pipeline};
+use crate::keys::{Codes, Key, KeyPlane, Keys};
+use crate::negatives::{Columns, LogQ};
+use crate::pipeline::{Field, Mode, Pipeline};
 use crate::stats::{Baseline, Baselines, BatchStats, Counts, Metrics, co_user_ratio, random_order};
 
 /// What was composed, in numbers.
@@ -20,13 +23,24 @@ pub struct Figures {
 }
 
 /// Counts and metrics of a plan whose batches were measured.
-pub fn measured(p: &Pipeline, prepared: &Prepared, stats: &[BatchStats]) -> Figures {
-    let Prepared { source, plane, plan, left_out, duplicates, .. } = prepared;
-    let distinct = |codes: &crate::keys::Codes| {
-        let mut seen = vec![false; codes.len()];
-        plan.order.iter().for_each(|row| seen[codes.rows[*row as usize] as usize] = true);
-        seen.into_iter().filter(|s| *s).count() as u64
-    };
+pub fn measured(p: &Pipeline, prepared: &Prepared, stats: &[BatchStats]) -> Result<Figures> {
+    let Prepared { source, composed, left_out, duplicates, .. } = prepared;
+    let shape = prepared.keys.shape();
+    let number = |codes: Option<&Codes>| codes.map_or(0, Codes::len);
+    let mut seen = [number(Some(&shape.identity)), number(shape.request.as_ref()), number(shape.item.as_ref())]
+        .map(|number| vec![false; number]);
+    let mut reading: Vec<u32> = Vec::with_capacity(composed.rows());
+    each_part(prepared, |part| {
+        let columns = [Some(&part.plane.identity), part.plane.request.as_ref(), part.plane.item.as_ref()];
+        for (seen, codes) in seen.iter_mut().zip(columns) {
+            let Some(codes) = codes else { continue };
+            part.plan.order.iter().for_each(|row| seen[codes.rows[*row as usize] as usize] = true);
+        }
+        reading.extend(part.plan.order.iter().map(|row| part.plane.identity.rows[*row as usize]));
+        Ok(())
+    })?;
+    let [users, requests, items] = seen.map(|seen| seen.into_iter().filter(|seen| *seen).count() as u64);
+    let plan = composed.plan();
     let counts = Counts {
         rows_in: source.rows.into(),
         filtered: left_out.filtered,
@@ -34,38 +48,80 @@ pub fn measured(p: &Pipeline, prepared: &Prepared, stats: &[BatchStats]) -> Figu
         duplicates: *duplicates,
         dropped: plan.dropped.len() as u64,
         copies: plan.copies() as u64,
-        rows_out: plan.order.len() as u64,
-        users: distinct(&plane.identity),
-        requests: plane.request.as_ref().map_or(0, distinct),
-        items: plane.item.as_ref().map_or(0, distinct),
-        batches: plan.batches() as u64,
+        rows_out: composed.rows() as u64,
+        users,
+        requests,
+        items,
+        batches: composed.batches() as u64,
         max_requests_per_batch: stats.iter().map(|s| s.max_requests_per_slice.into()).max().unwrap_or(0),
     };
-    let reading: Vec<u32> = plan.order.iter().map(|row| plane.identity.rows[*row as usize]).collect();
-    let met = met_ratio(p, plane, &reading, |at| plan.copy_at(at) > 0);
-    Figures { metrics: Metrics::new(stats, &counts, p.batch_size, met), counts }
+    let met = met_ratio(p, shape, &reading, |at| plan.copy_at(at) > 0);
+    Ok(Figures { metrics: Metrics::new(stats, &counts, p.batch_size, met), counts })
 }
 
 /// Counts and metrics of a plan, measured without writing it.
 pub fn figures(p: &Pipeline, prepared: &Prepared) -> Result<Figures> {
-    Ok(measured(p, prepared, &measure(p, prepared)?))
+    let mut stats: Vec<BatchStats> = Vec::with_capacity(prepared.composed.batches());
+    each_part(prepared, |part| {
+        let columns = Columns {
+            pipeline: p,
+            plane: &part.plane,
+            plan: &part.plan,
+            first_batch: part.batches.start,
+            positives: prepared.positives.as_ref(),
+            log_q: None,
+        };
+        let measured = (0..part.batches.len()).into_par_iter().map(|batch| columns.stats(batch));
+        stats.extend(measured.collect::<Result<Vec<_>>>()?);
+        Ok(())
+    })?;
+    measured(p, prepared, &stats)
 }
 
-fn measure(p: &Pipeline, prepared: &Prepared) -> Result<Vec<BatchStats>> {
-    let Prepared { plane, plan, .. } = prepared;
-    let columns = Columns { pipeline: p, plane, plan, positives: prepared.positives.as_ref(), log_q: None };
-    (0..plan.batches()).into_par_iter().map(|batch| columns.stats(batch)).collect()
+/// Calls `each` with all batches, part by part.
+fn each_part(prepared: &Prepared, mut each: impl FnMut(&Part<'_>) -> Result<()>) -> Result<()> {
+    let Prepared { keys, composed, .. } = prepared;
+    composed.parts().into_iter().try_for_each(|batches| each(&composed.part(keys, batches)?))
+}
+
+/// logQ, where an item is mapped.
+pub fn log_q(prepared: &Prepared) -> Result<Option<LogQ>> {
+    let (plan, facts) = (prepared.composed.plan(), &prepared.facts);
+    let Some(number) = prepared.keys.shape().item.as_ref().map(Codes::len) else { return Ok(None) };
+    if plan.pools.len() == 1 {
+        return Ok(Some(LogQ::of_one_pool(&facts.items.rows)));
+    }
+    let code = |plane: &KeyPlane, row: u32| plane.item.as_ref().map_or(0, |item| item.rows[row as usize]);
+    let mut items = Vec::with_capacity(prepared.composed.rows());
+    each_part(prepared, |part| {
+        items.extend(part.plan.order.iter().map(|row| code(&part.plane, *row)));
+        Ok(())
+    })?;
+    let mut by_row: Vec<(u32, u32)> = plan.dropped.iter().map(|(pool, row)| (*row, *pool)).collect();
+    by_row.sort_unstable();
+    let mut dropped = Vec::with_capacity(by_row.len());
+    prepared.keys.each_piece(&[Key::Code(Field::Item)], |first, plane| {
+        let own = by_row[dropped.len()..].iter().take_while(|(row, _)| (*row as usize) < first + plane.len());
+        let own: Vec<(u32, u32)> = own.map(|(row, pool)| (*pool, code(plane, row - first as u32))).collect();
+        dropped.extend(own);
+        Ok(())
+    })?;
+    Ok(Some(LogQ::of_pools(&items, number, plan, dropped)))
 }
 
 /// `reading`: identities in reading order.
-fn met_ratio(p: &Pipeline, plane: &KeyPlane, reading: &[u32], is_copy: impl Fn(usize) -> bool) -> Option<f64> {
-    let tokens: Vec<i64> = plane.identity.tokens.iter().map(|token| *token as u64 as i64).collect();
+fn met_ratio(p: &Pipeline, shape: &KeyPlane, reading: &[u32], is_copy: impl Fn(usize) -> bool) -> Option<f64> {
+    let tokens: Vec<i64> = shape.identity.tokens.iter().map(|token| *token as u64 as i64).collect();
     co_user_ratio(reading, &tokens, is_copy, p.batch_size, p.seed)
 }
 
 /// The two baselines: a uniformly random order in closed form, and the input's own order, measured.
-pub fn baselines(p: &Pipeline, prepared: &Prepared) -> Baselines {
-    let plane = &prepared.plane;
+pub fn baselines(p: &Pipeline, prepared: &Prepared) -> Result<Baselines> {
+    let plane: Cow<'_, KeyPlane> = match &prepared.keys {
+        Keys::Held(plane) => Cow::Borrowed(plane),
+        Keys::Filed(filed) => Cow::Owned(filed.read(0..filed.len(), &[Field::Request, Field::Label].map(Key::Code))?),
+    };
+    let plane = plane.as_ref();
     let starts: Vec<u32> = (0..plane.len() as u32).step_by(p.batch_size).collect();
     // Batch by batch: a plan of all rows would take as much as another key.
     let alone = |start: &u32| {
@@ -85,7 +141,7 @@ pub fn baselines(p: &Pipeline, prepared: &Prepared) -> Baselines {
         co_user_ratio: metrics.co_user_ratio,
         request_reuse: metrics.request_reuse,
     };
-    Baselines { random_order, input_order: input }
+    Ok(Baselines { random_order, input_order: input })
 }
 
 /// A label's share of the examples, and of the composed rows.
@@ -101,37 +157,35 @@ pub struct ClassBalance {
 const CLASSES: usize = 12;
 
 /// The balance of the classes before and after composition, the most frequent first.
-pub fn class_balance(prepared: &Prepared) -> Vec<ClassBalance> {
-    let Some(labels) = &prepared.plane.label else { return Vec::new() };
-    let count = |rows: &mut dyn Iterator<Item = u32>| {
-        let mut counts = vec![0u64; labels.text.len()];
-        rows.for_each(|code| counts[code as usize] += 1);
-        counts
-    };
-    let before = count(&mut labels.rows.iter().copied());
-    let after = count(&mut prepared.plan.order.iter().map(|row| labels.rows[*row as usize]));
+pub fn class_balance(prepared: &Prepared) -> Result<Vec<ClassBalance>> {
+    let Some(labels) = &prepared.keys.shape().label else { return Ok(Vec::new()) };
+    let before = &prepared.facts.labels;
+    let mut after = vec![0u64; before.len()];
+    each_part(prepared, |part| {
+        let codes = part.plane.label.as_ref().map_or(&[][..], |labels| &labels.rows);
+        part.plan.order.iter().for_each(|row| after[codes[*row as usize] as usize] += 1);
+        Ok(())
+    })?;
     let share = |n: u64, of: usize| n as f64 / of.max(1) as f64;
     let mut codes: Vec<usize> = (0..labels.text.len()).filter(|c| before[*c] > 0).collect();
     codes.sort_by_key(|c| (std::cmp::Reverse(before[*c]), labels.text[*c].clone()));
     codes.truncate(CLASSES);
     let balance = |c: usize| ClassBalance {
         label: labels.text[c].clone(),
-        before: share(before[c], labels.rows.len()),
-        after: share(after[c], prepared.plan.order.len()),
+        before: share(before[c], prepared.keys.len()),
+        after: share(after[c], prepared.composed.rows()),
     };
-    codes.into_iter().map(balance).collect()
+    Ok(codes.into_iter().map(balance).collect())
 }
 
 /// What was asked but can't be reached, each with the setting that would do.
-pub fn advice(p: &Pipeline, prepared: &Prepared) -> Vec<String> {
-    let (plane, plan) = (&prepared.plane, &prepared.plan);
+pub fn advice(p: &Pipeline, prepared: &Prepared) -> Result<Vec<String>> {
+    let (keys, composed, counts) = (&prepared.keys, &prepared.composed, &prepared.facts.identities);
     let mut out = Vec::new();
-    let mut counts = vec![0u64; plane.identity.len()];
-    plane.identity.rows.iter().for_each(|code| counts[*code as usize] += 1);
-    let (largest, n) = (counts.iter().copied().max().unwrap_or(0), plane.len() as u64);
+    let (largest, n) = (counts.iter().copied().max().map_or(0, u64::from), keys.len() as u64);
     let full = n / p.batch_size as u64;
     if p.mode == Mode::UserSpread && p.window.is_none() && full > 0 && largest > full {
-        let over = counts.iter().filter(|c| **c > full).count();
+        let over = counts.iter().filter(|c| u64::from(**c) > full).count();
         let fits = n / largest;
         let remedy = if fits > 1 {
             format!("batch_size up to {fits} would keep all apart")
@@ -142,29 +196,32 @@ pub fn advice(p: &Pipeline, prepared: &Prepared) -> Vec<String> {
             "{over} identities have more rows than there are full batches ({largest} in {full}), so they repeat within batches: {remedy}; masks cover the rest"
         ));
     }
-    if let (Some(group), Some(labels)) = (&p.group, &plane.label) {
+    if let (Some(group), Some(labels)) = (&p.group, &keys.shape().label) {
         let identities = counts.iter().filter(|c| **c > 0).count();
         for (class, _) in &group.classes {
-            let mut having: Vec<u32> = (0..plane.len())
-                .filter(|row| labels.text[labels.rows[*row] as usize].as_ref() == Some(class))
-                .map(|row| plane.identity.rows[row])
-                .collect();
-            having.sort_unstable();
-            having.dedup();
-            if having.len() * 2 < identities {
+            let mut having = vec![false; counts.len()];
+            keys.each_piece(&[Key::Code(Field::Label)], |_, plane| {
+                let codes = plane.label.as_ref().map_or(&[][..], |labels| &labels.rows);
+                for (identity, label) in plane.identity.rows.iter().zip(codes) {
+                    having[*identity as usize] |= labels.text[*label as usize].as_ref() == Some(class);
+                }
+                Ok(())
+            })?;
+            let having = having.into_iter().filter(|has| *has).count();
+            if having * 2 < identities {
                 out.push(format!(
                     "only {} of {identities} identities have class `{class}`: the rows of the others stay ungrouped; leave the class out of compose.group.classes, or filter with input.where",
-                    having.len()
+                    having
                 ));
             }
         }
-        let copies = plan.copies();
-        if copies * 2 > plan.order.len() {
+        let copies = composed.plan().copies();
+        if copies * 2 > composed.rows() {
             out.push(format!(
                 "{copies} of {} rows would be copies: quotas nearer to the classes' shares, or scarce = \"rest\", need fewer",
-                plan.order.len()
+                composed.rows()
             ));
         }
     }
-    out
+    Ok(out)
 }

@@ -7,10 +7,10 @@ use arrow::compute::cast;
 use arrow::datatypes::Field;
 use rayon::prelude::*;
 
+use super::facts::ItemFacts;
 use super::prepare::Prepared;
 use crate::dataset::{self, InputRecord, ItemRow, TableRecord};
 use crate::error::{Error, Place, Result};
-use crate::keys::Codes;
 use crate::negatives::ln_share;
 use crate::payload::{
     ArraySize, Decoder, Payload, RowGroupSpan, Scratch, Sink, Spill, WantedRow, alone, with_keys_for,
@@ -31,11 +31,12 @@ const MAX_PARTS: usize = 256;
 /// scratch files in `spill_dir`.
 pub fn write(p: &Pipeline, prepared: &Prepared, root: &Path, room: u64, spill_dir: &Path) -> Result<Vec<TableRecord>> {
     let mut records = Vec::new();
-    let Some(item) = &prepared.plane.item else { return Ok(records) };
+    let Some(item) = &prepared.keys.shape().item else { return Ok(records) };
     if let Some(name) = &p.item {
         let (column, field) = prepared.source.column("columns.item", name)?;
-        let counts = ItemCounts::new(prepared, item);
-        let examples = &prepared.item_example;
+        let counts = &prepared.facts.items;
+        let total = prepared.keys.len() as u64;
+        let examples = &counts.shown_by;
         let order = by_low_token(&item.tokens);
         let value_bytes = (prepared.source.decoded_bytes(column) / u64::from(prepared.source.rows.max(1))).max(1);
         let piece = (PIECE_BYTES / value_bytes).clamp(1, PIECE_ITEMS) as usize;
@@ -57,7 +58,7 @@ pub fn write(p: &Pipeline, prepared: &Prepared, root: &Path, room: u64, spill_di
                 Ok(payload) => payload,
                 Err(e) => return Box::new(std::iter::once(Err(e))) as Box<dyn Iterator<Item = _>>,
             };
-            let (counts, written, row) = (&counts, &written, |code: &u32| {
+            let (written, row) = (&written, |code: &u32| {
                 let input_row = examples[*code as usize];
                 Some(WantedRow { ordinal: rows.partition_point(|row| *row < input_row) as u32, input_row })
             });
@@ -66,13 +67,16 @@ pub fn write(p: &Pipeline, prepared: &Prepared, root: &Path, room: u64, spill_di
                 let wide = |values| cast(&alone(values), written.data_type());
                 let values = values.into_iter().map(wide).collect::<std::result::Result<_, _>>();
                 let values = values.map_err(|e| Error::damaged(Place::column(field.name()), e))?;
-                Ok((codes.iter().map(|code| counts.row(*code, item.tokens[*code as usize])).collect(), values))
+                Ok((
+                    codes.iter().map(|code| item_row(counts, *code, item.tokens[*code as usize], total)).collect(),
+                    values,
+                ))
             }))
         });
         records.push(dataset::write_items(root, &written, prepared.source.dates_as_days(), pieces)?);
     }
     if let (true, Some(positives)) = (p.positives, &prepared.positives) {
-        let users = &prepared.plane.identity.tokens;
+        let users = &prepared.keys.shape().identity.tokens;
         let order = by_low_token(users);
         let rows = order.into_iter().map(|code| {
             let mut items: Vec<i64> = positives.of(code).iter().map(|i| low(item.tokens[*i as usize])).collect();
@@ -134,35 +138,15 @@ fn by_low_token(tokens: &[u128]) -> Vec<u32> {
     order
 }
 
-/// By item code.
-struct ItemCounts<'a> {
-    before_dedup: &'a [u32],
-    rows: Vec<u32>,
-    positives: Vec<u32>,
-    /// Examples.
-    total: u64,
-}
-
-impl<'a> ItemCounts<'a> {
-    fn new(prepared: &'a Prepared, item: &Codes) -> Self {
-        let plane = &prepared.plane;
-        let (mut rows, mut positives) = (vec![0; item.len()], vec![0; item.len()]);
-        for (row, code) in item.rows.iter().enumerate() {
-            rows[*code as usize] += 1;
-            positives[*code as usize] += u32::from(plane.is_positive(row as u32));
-        }
-        ItemCounts { before_dedup: &prepared.item_rows_before, rows, positives, total: plane.len() as u64 }
-    }
-
-    fn row(&self, code: u32, token: u128) -> ItemRow {
-        let k = code as usize;
-        ItemRow {
-            token: low(token),
-            rows_before_dedup: self.before_dedup[k],
-            rows: self.rows[k],
-            positives: self.positives[k],
-            log_q: ln_share(self.rows[k].into(), self.total),
-        }
+/// An item's row, of `total` examples.
+fn item_row(counts: &ItemFacts, code: u32, token: u128, total: u64) -> ItemRow {
+    let k = code as usize;
+    ItemRow {
+        token: low(token),
+        rows_before_dedup: counts.rows_before_dedup[k],
+        rows: counts.rows[k],
+        positives: counts.positives[k],
+        log_q: ln_share(counts.rows[k].into(), total),
     }
 }
 

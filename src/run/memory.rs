@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::prepare::Prepared;
 use super::sources::{Origin, carried_fields};
 use crate::dataset::Cuts;
-use crate::keys::Codes;
+use crate::keys::{Codes, Keys};
 use crate::negatives::Positives;
 use crate::payload::KEEP_WHOLE;
 use crate::pipeline::{Encoding, Mode, Pipeline, Rule};
@@ -40,7 +40,7 @@ fn bitmaps(p: &Pipeline, prepared: &Prepared) -> u64 {
     if p.encoding != Encoding::Bitmap || !p.rules.contains(&Rule::KnownPositive) {
         return 0;
     }
-    bitmap_bytes(p.batch_size) as u64 * p.row_group_rows.min(prepared.plan.order.len() as u64)
+    bitmap_bytes(p.batch_size) as u64 * p.row_group_rows.min(prepared.composed.rows() as u64)
 }
 
 fn half_of_free() -> u64 {
@@ -105,13 +105,9 @@ pub struct PayloadBytes {
 }
 
 pub fn payload_bytes(p: &Pipeline, prepared: &Prepared) -> PayloadBytes {
-    let Prepared { source, plane, .. } = prepared;
-    let rows = plane.len();
-    let requests = plane.request.as_ref().map_or(rows, |request| {
-        let mut seen = vec![false; request.len()];
-        request.rows.iter().for_each(|code| seen[*code as usize] = true);
-        seen.into_iter().filter(|seen| *seen).count()
-    });
+    let Prepared { source, keys, facts, .. } = prepared;
+    let rows = keys.len();
+    let requests = facts.requests.unwrap_or(rows);
     let kept = |bytes: u64, rows: usize| {
         let share = rows as f64 / f64::from(source.rows.max(1));
         (bytes as f64 * if share >= KEEP_WHOLE { 1.0 } else { share }) as u64
@@ -133,27 +129,34 @@ pub fn payload_bytes(p: &Pipeline, prepared: &Prepared) -> PayloadBytes {
 
 /// The most that is held of keys: while they are composed, or once they are.
 fn keys(p: &Pipeline, prepared: &Prepared) -> u64 {
-    let Prepared { plane, plan, .. } = prepared;
+    let Prepared { keys, composed, .. } = prepared;
+    let (shape, plan) = (keys.shape(), composed.plan());
     let of = |held: bool, bytes: u64| if held { bytes } else { 0 };
-    let codes = [Some(&plane.identity), plane.request.as_ref(), plane.item.as_ref()];
-    let coded = codes.into_iter().flatten().count() + plane.columns.len() + usize::from(plane.label.is_some());
-    // And the row in the input.
-    let row = 4 * coded as u64 + 4 + of(plane.positive.is_some(), 1);
-    // Times, an order and what sorts it; or an order, where it came from, and batches.
-    let before = if prepared.times.is_some() { 16 } else { 12 };
-    // The plan, copies, and logQ, by position; each part's rows, and carriers where requests stand in many parts.
-    let windows = plan.pools.len() > 1 && plane.item.is_some();
-    let position = 4 + of(!plan.copy.is_empty(), 4) + of(windows, 4);
-    let parts = 4 + of(p.mode != Mode::RequestPacked && !p.request_columns.is_empty(), 4);
-    let rows = plane.len() as u64;
+    let windows = of(plan.pools.len() > 1 && shape.item.is_some(), 4) * composed.rows() as u64;
+    let rows = keys.len() as u64;
+    let by_row = match keys {
+        Keys::Held(_) => {
+            let codes = [Some(&shape.identity), shape.request.as_ref(), shape.item.as_ref()];
+            let coded = codes.into_iter().flatten().count() + shape.columns.len() + usize::from(shape.label.is_some());
+            // And the row in the input.
+            let row = 4 * coded as u64 + 4 + of(shape.positive.is_some(), 1) + of(shape.time.is_some(), 8);
+            // The plan and copies, by position; each part's rows, and carriers where requests stand in many parts.
+            let position = 4 + of(!plan.copy.is_empty(), 4);
+            let parts = 4 + of(p.mode != Mode::RequestPacked && !p.request_columns.is_empty(), 4);
+            // Or an order, where it came from, and what is dealt.
+            rows * row + (rows * 12).max(composed.rows() as u64 * position + rows * parts)
+        }
+        // Identities, an order and where it came from, and a time or what is dealt.
+        Keys::Filed(_) => rows * 16,
+    };
     let distinct = |codes: Option<&Codes>| codes.map_or(0, |c| c.len() as u64);
-    rows * row
+    by_row
+        + windows
         // Of the output's batches, and of the input's order.
-        + 2 * (plan.batches() * size_of::<BatchStats>()) as u64
-        + (rows * before).max(plan.order.len() as u64 * position + rows * parts)
+        + 2 * (composed.batches() * size_of::<BatchStats>()) as u64
         // A token and a rank; a token, two counts, an example, and what sorts them; a carrier and its row.
-        + distinct(Some(&plane.identity)) * 24
-        + distinct(plane.item.as_ref()) * 48
-        + distinct(plane.request.as_ref()) * 12
+        + distinct(Some(&shape.identity)) * 24
+        + distinct(shape.item.as_ref()) * 48
+        + distinct(shape.request.as_ref()) * 12
         + prepared.positives.as_ref().map_or(0, Positives::bytes)
 }

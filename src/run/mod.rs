@@ -1,11 +1,14 @@
 //! The order of the stages; the only module that knows it.
 
-mod aside;
+mod composed;
+mod decoder;
+mod facts;
 mod figures;
 mod items;
 mod memory;
 mod output;
 mod prepare;
+mod requests;
 mod room;
 mod rows;
 mod sources;
@@ -21,7 +24,6 @@ use bytesize::ByteSize;
 use crate::dataset::{self, Cuts, Manifest, ShardWriter};
 use crate::error::Result;
 use crate::heap;
-use crate::negatives::{Columns, LogQ};
 use crate::pipeline::Pipeline;
 use crate::progress::Progress;
 use crate::store::{self, Staging};
@@ -48,7 +50,7 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
     heap::keep_freed(settings.memory);
     dataset::check_target(&p.output, settings.overwrite)?;
     let prepared = prepare(p, settings, progress)?;
-    let Prepared { source, plane, plan, positives, .. } = &prepared;
+    let Prepared { source, composed, positives, .. } = &prepared;
     let staging = Staging::beside(&p.output)?;
     let root = staging.dataset();
     store::create_dir_all(&root.join("_batchwright"))?;
@@ -57,47 +59,46 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
     let inputs = items::input_records(p, source)?;
     let mut manifest = Manifest::new(p.record(), prepared.tokenizer.key_facts(), inputs);
 
-    let output = output::Output::new(p, source, plane);
-    let log_q = LogQ::new(plane, plan);
-    let columns = Columns { pipeline: p, plane, plan, positives: positives.as_ref(), log_q };
-    let cuts = Cuts::new(p, plan.batches(), source.row_bytes());
+    let log_q = figures::log_q(&prepared)?;
+    let output = output::Output::new(p, source, positives.as_ref(), log_q);
+    let cuts = Cuts::new(p, composed.batches(), source.row_bytes());
     progress.stage("reading payload", output.columns() * source.row_groups.len());
     let budget = memory::budget(p, &prepared, settings.memory);
     if let (Some(least), Some(limit)) = (budget.short_of, settings.memory) {
         progress.warn(&format!(
             "--memory {} is short for {} rows: this run may take about {}",
             ByteSize(limit).display().iec(),
-            plan.order.len(),
+            composed.rows(),
             ByteSize(least).display().iec()
         ));
     }
     let memory = (memory::payload_bytes(p, &prepared), budget.payload);
     let spill_dir = settings.spill_dir.clone().unwrap_or_else(|| staging.spill());
-    let rows = output.load(source, &columns, &cuts, memory, &spill_dir, progress)?;
+    let rows = output.load(&prepared, &cuts, memory, &spill_dir, progress)?;
     let spilled = rows.spilled_bytes() + prepared.spilled;
 
-    progress.stage("writing batches", plan.order.len());
+    progress.stage("writing batches", composed.rows());
     let first = cuts.first_row_group();
-    output.prepare(&columns, &rows, first.clone())?;
+    rows.prepare(first.clone())?;
     let writer = ShardWriter {
         pipeline: p,
         root: &root,
         schema: output.schema(),
-        properties: output.properties(source, &columns, &rows, &first)?,
+        properties: output.properties(source, &rows, &first)?,
         cuts: &cuts,
         side_by_side: budget.row_groups,
     };
-    let stats = output::StatsSink::new(plan.batches());
+    let stats = output::StatsSink::new(composed.batches());
     manifest.shards = dataset::write_shards(
         &writer,
-        |batches| output.prepare(&columns, &rows, batches),
-        |batches| output.row_group(&columns, &rows, batches, &stats),
+        |batches| rows.prepare(batches),
+        |batches| output.row_group(&rows, batches, &stats),
         |rows| progress.advance(rows),
     )?;
-    drop((rows, columns));
+    drop((rows, output));
 
     progress.stage("writing tables", 0);
-    let stats = stats.finish(prepared.times.as_deref());
+    let stats = stats.finish();
     let time = output::time_type(p, source);
     manifest.tables.push(dataset::write_stats(&root, &stats, time.as_ref(), source.dates_as_days())?);
     let (tables, (figures, baselines)) = rayon::join(
@@ -105,7 +106,8 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
         || rayon::join(|| figures::measured(p, &prepared, &stats), || figures::baselines(p, &prepared)),
     );
     manifest.tables.extend(tables?);
-    (manifest.counts, manifest.stats, manifest.baselines) = (figures.counts, figures.metrics, baselines);
+    let figures = figures?;
+    (manifest.counts, manifest.stats, manifest.baselines) = (figures.counts, figures.metrics, baselines?);
 
     progress.stage("re-reading and publishing", 0);
     dataset::commit(&staging, &p.output, settings.overwrite, &manifest)?;

@@ -1,22 +1,23 @@
 //! From the pipeline to the plan: everything that needs keys alone.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use arrow::datatypes::DataType;
 use rayon::prelude::*;
 
-use super::aside::Aside;
+use super::composed::Composed;
+use super::facts::Facts;
 use super::{Settings, memory};
-use crate::compose::{Plan, compose, windows};
+use crate::compose::{compose, windows};
+use crate::dataset::Cuts;
 use crate::dedup;
 use crate::error::{Error, Place, Result};
-use crate::identity::{KeyChunk, Keys, LeftOut, PlaneBuilder, Tokenizer, role_kind};
-use crate::keys::KeyPlane;
+use crate::identity::{Gathered, KeyChunk, LeftOut, PlaneBuilder, Tokenizer, role_kind};
+use crate::keys::{Key, Keys, PartedKeys};
 use crate::negatives::Positives;
-use crate::pipeline::{Field, Hash, Pipeline, Rule};
+use crate::pipeline::{Field, Hash, Mode, Pipeline, Rule};
 use crate::progress::Progress;
 use crate::source::{self, InputColumn, Predicate, Source};
-use crate::stats::batch_times;
 use crate::store;
 use crate::tasks::in_parallel;
 
@@ -25,20 +26,15 @@ pub struct Prepared {
     pub source: Source,
     pub tokenizer: Tokenizer,
     /// The examples: after `where`, null identities and dedup.
-    pub plane: KeyPlane,
-    pub plan: Plan,
-    /// The first and the last time of each batch, where a time is mapped. The plane no longer has it.
-    pub times: Option<Vec<(i64, i64)>>,
+    pub keys: Keys,
+    pub composed: Composed,
+    pub facts: Facts,
     /// Where a rule or an output needs them; over all rows that passed `where`.
     pub positives: Option<Positives>,
     pub left_out: LeftOut,
-    /// Bytes of keys that went through a scratch file.
+    /// Bytes of keys that went through scratch files.
     pub spilled: u64,
     pub duplicates: u64,
-    /// By item code: rows before dedup.
-    pub item_rows_before: Vec<u32>,
-    /// By item code: an input row that shows it.
-    pub item_example: Vec<u32>,
 }
 
 /// Reads keys and composes; writes nothing but nameless scratch files, if keys need them.
@@ -50,8 +46,10 @@ pub fn prepare(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result
     progress.stage("reading footers", 0);
     let source = Source::open(source::discover(&p.shards)?, p.hive)?;
     check_columns(p, &source)?;
-    let Keys { mut plane, left_out, mut spilled } = read_keys(p, &source, &tokenizer, settings, progress)?;
-    if plane.is_empty() {
+    let room = memory::room_for_keys(settings.memory);
+    let folder = settings.spill_dir.clone().unwrap_or_else(|| store::nearest_folder(&p.output));
+    let Gathered { mut keys, left_out, mut spilled } = read_keys(p, &source, &tokenizer, room, &folder, progress)?;
+    if keys.is_empty() {
         return Err(Error::input(
             Place::default(),
             format!(
@@ -61,44 +59,78 @@ pub fn prepare(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result
             "loosen input.where, or add input",
         ));
     }
-    plane.time_unit_nanos = time_unit(p, &source);
-    warn_of_collisions(&plane, progress);
+    keys.shape_mut().time_unit_nanos = time_unit(p, &source);
+    warn_of_collisions(&keys.shape().identity.tokens, progress);
 
     progress.stage("deduplicating", 0);
-    let (item_rows_before, item_example) = item_facts(&plane);
-    let positives = (p.positives || p.rules.contains(&Rule::KnownPositive)).then(|| Positives::new(&plane));
-    let rows = plane.len();
+    let mut facts = Facts::before_dedup(&keys)?;
+    let wanted = p.positives || p.rules.contains(&Rule::KnownPositive);
+    let positives = wanted.then(|| positives(&keys)).transpose()?;
+    let rows = keys.len();
     if !p.dedup_key.is_empty() {
-        let survivors = dedup::survivors(&plane, &p.dedup_key, p.keep);
-        plane.select(&survivors);
+        let survivors = survivors(&keys, p, room, &folder)?;
+        keys.select(&survivors, &folder)?;
     }
-    let duplicates = (rows - plane.len()) as u64;
+    let duplicates = (rows - keys.len()) as u64;
+    facts.add_examples(&keys)?;
 
     progress.stage("composing", 0);
-    let windows = windows(&plane, p)?;
-    let mut aside = Aside::put(&mut plane, p, memory::room_for_keys(settings.memory), &scratch_dir(p, settings))?;
-    let plan = compose(&plane, windows, p)?;
-    if let Some(aside) = &mut aside {
-        aside.bring_times(&mut plane)?;
-    }
-    let times = batch_times(&plane, &plan);
-    plane.time = None;
-    if let Some(aside) = aside {
-        spilled += aside.bring_others(&mut plane, p)?;
-    }
-    Ok(Prepared {
-        source,
-        tokenizer,
-        plane,
-        plan,
-        times,
-        positives,
-        left_out,
-        spilled,
-        duplicates,
-        item_rows_before,
-        item_example,
+    let plan = match &keys {
+        Keys::Held(plane) => compose(plane, windows(plane, p)?, p)?,
+        Keys::Filed(filed) => {
+            let deciding = match p.mode {
+                Mode::UserSpread => Vec::new(),
+                Mode::IdentityGrouped => vec![Key::Code(Field::Label)],
+                Mode::RequestPacked => vec![Key::Code(Field::Request)],
+            };
+            let mut plane = filed.read(0..filed.len(), &[&deciding[..], &[Key::Time]].concat())?;
+            let windows = windows(&plane, p)?;
+            plane.time = None;
+            compose(&plane, windows, p)?
+        }
+    };
+    let cuts = Cuts::new(p, plan.batches(), source.row_bytes());
+    let composed = Composed::new(&keys, plan, &cuts, room, &folder)?;
+    spilled += composed.filed_bytes();
+    Ok(Prepared { source, tokenizer, keys, composed, facts, positives, left_out, spilled, duplicates })
+}
+
+fn positives(keys: &Keys) -> Result<Positives> {
+    let columns = [Key::Code(Field::Item), Key::Positive];
+    Positives::of_pieces(keys.shape(), |each| {
+        keys.each_piece(&columns, |_, plane| {
+            each(plane);
+            Ok(())
+        })
     })
+}
+
+/// Parts in which the rows of a key that is on file are compared.
+const PARTS: usize = 256;
+
+/// Whether each row survives dedup.
+fn survivors(keys: &Keys, p: &Pipeline, room: u64, folder: &Path) -> Result<Vec<bool>> {
+    if let Keys::Held(plane) = keys {
+        return Ok(dedup::survivors(plane, &p.dedup_key, p.keep));
+    }
+    let columns: Vec<Key> = p.dedup_key.iter().cloned().map(Key::Code).chain([Key::Time]).collect();
+    let mut parted: Option<PartedKeys> = None;
+    keys.each_piece(&columns, |first, plane| {
+        let parted = parted.get_or_insert_with(|| PartedKeys::new(plane, PARTS, room, folder));
+        // Rows that are equal come into one part.
+        let hashes = dedup::hashes(plane, &p.dedup_key);
+        hashes
+            .enumerate()
+            .try_for_each(|(row, hash)| parted.push((hash >> 32) as usize % PARTS, (first + row) as u32, plane, row))
+    })?;
+    let mut survives = vec![false; keys.len()];
+    let Some(parted) = parted else { return Ok(survives) };
+    for part in 0..parted.len() {
+        let (rows, plane) = parted.take(part)?;
+        let kept = dedup::survivors(&plane, &p.dedup_key, p.keep);
+        rows.into_iter().zip(kept).for_each(|(row, kept)| survives[row as usize] = kept);
+    }
+    Ok(survives)
 }
 
 /// Every column that the pipeline names must be there, with a type that fits its use.
@@ -163,24 +195,20 @@ fn time_unit(p: &Pipeline, source: &Source) -> Option<u64> {
     }
 }
 
-fn scratch_dir(p: &Pipeline, settings: &Settings) -> PathBuf {
-    settings.spill_dir.clone().unwrap_or_else(|| store::nearest_folder(&p.output))
-}
-
 fn read_keys(
     p: &Pipeline,
     source: &Source,
     tokenizer: &Tokenizer,
-    settings: &Settings,
+    room: u64,
+    folder: &Path,
     progress: &Progress,
-) -> Result<Keys> {
+) -> Result<Gathered> {
     let discreet = p.hash == Hash::Blake3;
     let predicate =
         |at, text: &Option<String>| text.as_ref().map(|t| Predicate::new(at, t, source, discreet)).transpose();
     let keep = predicate("input.where", &p.predicate)?;
     let positive = predicate("mask.positive", &p.positive)?;
-    let room = memory::room_for_keys(settings.memory);
-    let builder = PlaneBuilder::new(p, tokenizer, room, scratch_dir(p, settings));
+    let builder = PlaneBuilder::new(p, tokenizer, source.rows, room, folder.to_path_buf())?;
     let columns: Vec<InputColumn> =
         builder.columns().iter().map(|name| Ok(source.column("columns", name)?.0)).collect::<Result<_>>()?;
     progress.stage("reading keys", source.row_groups.len());
@@ -207,19 +235,8 @@ fn read_keys(
     builder.finish()
 }
 
-/// By item code: rows, and the first input row that shows it.
-fn item_facts(plane: &KeyPlane) -> (Vec<u32>, Vec<u32>) {
-    let Some(item) = &plane.item else { return (Vec::new(), Vec::new()) };
-    let (mut rows, mut example) = (vec![0; item.len()], vec![u32::MAX; item.len()]);
-    for (code, input_row) in item.rows.iter().zip(&plane.input_row) {
-        rows[*code as usize] += 1;
-        example[*code as usize] = example[*code as usize].min(*input_row);
-    }
-    (rows, example)
-}
-
-fn warn_of_collisions(plane: &KeyPlane, progress: &Progress) {
-    let mut low: Vec<u64> = plane.identity.tokens.iter().map(|t| *t as u64).collect();
+fn warn_of_collisions(tokens: &[u128], progress: &Progress) {
+    let mut low: Vec<u64> = tokens.iter().map(|t| *t as u64).collect();
     low.par_sort_unstable();
     let collisions = low.windows(2).filter(|w| w[0] == w[1]).count();
     if collisions > 0 {

@@ -5,15 +5,14 @@ use std::sync::Arc;
 
 use arrow::datatypes::FieldRef;
 
-use super::rows::PartRows;
+use super::rows::LoadedPart;
 use crate::classes::Classes;
 use crate::keys::KeyPlane;
-use crate::negatives::Columns;
 use crate::payload::WantedRow;
 use crate::pipeline::{Layout, Pipeline};
 use crate::source::{InputColumn, Source};
 
-/// The rows that bring the columns of requests, each request's first example: as the columns are proven constant within a
+/// The rows of a part that bring the columns of requests, each request's first example there: as the columns are proven constant within a
 /// request, one value is kept for all its rows.
 pub struct Carriers {
     /// Input rows, ascending.
@@ -78,33 +77,31 @@ pub struct RowSources {
 }
 
 impl RowSources {
-    /// `slice` gives a batch's slots.
+    /// `batches` are the dataset's, of this part; `slice` gives a batch's slots.
     pub fn new(
-        carriers: &Carriers,
-        columns: &Columns<'_>,
-        part: &PartRows,
+        p: &Pipeline,
+        part: &LoadedPart<'_>,
         batches: Range<usize>,
         slice: impl Fn(&[u32]) -> Range<usize>,
     ) -> Self {
-        let (plane, plan) = (columns.plane, columns.plan);
+        let (plane, plan, carriers) = (&part.keys.plane, &part.keys.plan, &part.carriers);
         let mut sources = RowSources { every: Vec::new(), carriers: Vec::new(), firsts: Vec::new() };
-        let first_only = columns.pipeline.layout == Layout::First;
+        let first_only = p.layout == Layout::First;
         for b in batches {
-            let batch = plan.batch(b);
-            let slots = slice(batch);
-            let position = b * plan.batch_size + slots.start;
-            let rows = &batch[slots];
-            sources.every.extend(rows.iter().zip(position..).map(|(example, position)| {
-                let ordinal = part.example(position, *example);
-                Some(WantedRow { ordinal, input_row: plane.input_row[*example as usize] })
-            }));
-            let Some(request) = plane.request.as_ref().filter(|_| !columns.pipeline.request_columns.is_empty()) else {
+            let batch = plan.batch(b - part.keys.batches.start);
+            let rows = &batch[slice(batch)];
+            sources.every.extend(
+                rows.iter().map(|example| {
+                    Some(WantedRow { ordinal: *example, input_row: plane.input_row[*example as usize] })
+                }),
+            );
+            let Some(request) = plane.request.as_ref().filter(|_| !p.request_columns.is_empty()) else {
                 continue;
             };
             let requests: Vec<u32> = rows.iter().map(|example| request.rows[*example as usize]).collect();
             let carrier = |request: &u32| {
-                let carrier = carriers.of[*request as usize];
-                WantedRow { ordinal: part.carrier(carrier), input_row: carriers.rows[carrier as usize] }
+                let ordinal = carriers.of[*request as usize];
+                WantedRow { ordinal, input_row: carriers.rows[ordinal as usize] }
             };
             match first_only {
                 true => sources.firsts.extend(firsts(&requests).zip(&requests).map(|(f, r)| f.then(|| carrier(r)))),

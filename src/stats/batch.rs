@@ -1,7 +1,5 @@
 //! Statistics of one batch; integers only, so that sums do not depend on their order.
 
-use rayon::prelude::*;
-
 use crate::classes::Classes;
 use crate::compose::plan::Plan;
 use crate::keys::{KeyPlane, Labels};
@@ -25,14 +23,14 @@ pub struct BatchStats {
     /// The same, of the rank slice that has most.
     pub max_requests_per_slice: u32,
     pub copies: u32,
-    /// The first and the last, in the unit of the time column; set from [`batch_times`].
+    /// The first and the last, in the unit of the time column, where one is mapped.
     pub time: Option<(i64, i64)>,
     /// Excluded pairs that the stored mask offers as negatives all the same.
     pub offered_exclusions: u64,
 }
 
 impl BatchStats {
-    /// All but times and what masks tell; `users` are the batch's slots by identity.
+    /// All but what masks tell; `users` are the batch's slots by identity.
     pub fn of(p: &Pipeline, plane: &KeyPlane, plan: &Plan, batch: usize, users: &Classes) -> Self {
         let rows = plan.batch(batch);
         let first = batch * plan.batch_size;
@@ -63,6 +61,10 @@ impl BatchStats {
                 (Some(codes), 2..) => slices().map(|slice| distinct(slice, codes)).max().unwrap_or(0),
                 _ => requests.unwrap_or(0),
             },
+            time: plane.time.as_ref().map(|time| {
+                let times = rows.iter().map(|row| time[*row as usize]);
+                times.fold((i64::MAX, i64::MIN), |(first, last), time| (first.min(time), last.max(time)))
+            }),
             copies: (first..first + rows.len()).filter(|at| plan.copy_at(*at) > 0).count() as u32,
             ..BatchStats::default()
         }
@@ -85,16 +87,6 @@ impl BatchStats {
     pub fn pairs(&self) -> u64 {
         u64::from(self.rows) * u64::from(self.rows.saturating_sub(1))
     }
-}
-
-/// The first and the last time of each batch; `None` where no time is mapped.
-pub fn batch_times(plane: &KeyPlane, plan: &Plan) -> Option<Vec<(i64, i64)>> {
-    let time = plane.time.as_ref()?;
-    let of = |batch: usize| {
-        let times = plan.batch(batch).iter().map(|row| time[*row as usize]);
-        times.fold((i64::MAX, i64::MIN), |(first, last), time| (first.min(time), last.max(time)))
-    };
-    Some((0..plan.batches()).into_par_iter().map(of).collect())
 }
 
 /// Rows whose slice holds, of the row's identity, all classes of the group; without groups, some other label.

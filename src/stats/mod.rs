@@ -6,6 +6,6 @@ mod co_user;
 mod metrics;
 
 pub use baseline::{Baseline, Baselines, hit, random_order};
-pub use batch::{BatchStats, batch_times};
+pub use batch::BatchStats;
 pub use co_user::co_user_ratio;
 pub use metrics::{Counts, Metrics, Spread};

@@ -1,13 +1,15 @@
 //! The only user of `std::fs`: everything that touches a disk goes through here.
 #![allow(clippy::disallowed_methods)]
 
+mod column;
+mod parts;
 mod scratch;
-mod shelf;
 mod staging;
 mod tally;
 
+pub use column::{Column, Number};
+pub use parts::Parts;
 pub use scratch::{ScratchFile, nearest_folder};
-pub use shelf::{Shelf, Waiting};
 pub use staging::Staging;
 pub use tally::{DigestWriter, digest_file};
 

@@ -16,7 +16,7 @@ proptest! {
         let mut plane = plane(&shape);
         // A label that is null is in no key.
         if let Some(labels) = &mut plane.label {
-            labels.text[2] = None;
+            Arc::make_mut(&mut labels.text)[2] = None;
         }
         let mut key = vec![Field::Identity, Field::Item];
         if with_label {

@@ -63,8 +63,9 @@ fn assert_masks(p: &Pipeline, whole: &KeyPlane, plane: &KeyPlane) {
         known.entry(whole.identity.rows[row]).or_default().insert(whole.item.as_ref().expect("items").rows[row]);
     }
     let rules: Vec<String> = p.rules.iter().map(|r| r.text()).collect();
-    let columns =
-        Columns { pipeline: p, plane, plan: &plan, positives: Some(&positives), log_q: LogQ::new(plane, &plan) };
+    let log_q = LogQ::new(plane, &plan);
+    let (positives, log_q) = (Some(&positives), log_q.as_ref());
+    let columns = Columns { pipeline: p, plane, plan: &plan, first_batch: 0, positives, log_q };
     for b in 0..plan.batches() {
         let out = columns.batch(b).expect("columns");
         let arrays: HashMap<&str, _> = Generated::of(p).into_iter().map(|g| g.name()).zip(&out.arrays).collect();

@@ -48,7 +48,7 @@ pub fn plane(shape: &Shape) -> KeyPlane {
         item: Some(codes(rows.iter().map(|r| u32::from(r.2)))),
         label: Some(Labels {
             rows: rows.iter().map(|r| u32::from(r.3)).collect(),
-            text: ["a", "b", "c"].map(|t| Some(t.to_owned())).to_vec(),
+            text: ["a", "b", "c"].map(|t| Some(t.to_owned())).to_vec().into(),
         }),
         time: Some(rows.iter().map(|r| i64::from(r.4)).collect()),
         time_unit_nanos: Some(1),

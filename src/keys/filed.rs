@@ -1,0 +1,187 @@
+//! Keys in scratch files, a column each.
+
+use std::ops::Range;
+use std::path::Path;
+
+use super::plane::KeyPlane;
+use crate::error::Result;
+use crate::pipeline::Field;
+use crate::store::Column;
+
+/// All keys, in input order.
+pub enum Keys {
+    Held(KeyPlane),
+    Filed(FiledKeys),
+}
+
+/// A column of keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Key {
+    InputRow,
+    Time,
+    Positive,
+    Code(Field),
+}
+
+/// Rows that are read at a time.
+const PIECE: usize = 1 << 18;
+
+impl Keys {
+    pub fn len(&self) -> usize {
+        match self {
+            Keys::Held(plane) => plane.len(),
+            Keys::Filed(filed) => filed.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What is not by row: tokens, the text of labels, which columns there are. It may have rows too.
+    pub fn shape(&self) -> &KeyPlane {
+        match self {
+            Keys::Held(plane) => plane,
+            Keys::Filed(filed) => &filed.shape,
+        }
+    }
+
+    pub fn shape_mut(&mut self) -> &mut KeyPlane {
+        match self {
+            Keys::Held(plane) => plane,
+            Keys::Filed(filed) => &mut filed.shape,
+        }
+    }
+
+    /// Calls `each` with all rows, in pieces: the first row, and at least the columns that are asked for.
+    pub fn each_piece(&self, columns: &[Key], mut each: impl FnMut(usize, &KeyPlane) -> Result<()>) -> Result<()> {
+        match self {
+            Keys::Held(plane) => each(0, plane),
+            Keys::Filed(filed) => (0..filed.len())
+                .step_by(PIECE)
+                .try_for_each(|start| each(start, &filed.read(start..filed.len().min(start + PIECE), columns)?)),
+        }
+    }
+
+    /// Keeps only the rows that `keep` tells to. Codes stay as they are.
+    pub fn select(&mut self, keep: &[bool], folder: &Path) -> Result<()> {
+        match self {
+            Keys::Held(plane) => plane.select(keep),
+            Keys::Filed(filed) => filed.select(keep, folder)?,
+        }
+        Ok(())
+    }
+
+    /// Bytes in files.
+    pub fn filed_bytes(&self) -> u64 {
+        if let Keys::Filed(filed) = self { filed.bytes() } else { 0 }
+    }
+}
+
+/// Keys in files. Identities and input rows are always there.
+pub struct FiledKeys {
+    shape: KeyPlane,
+    input_row: Column<u32>,
+    codes: Vec<(Field, Column<u32>)>,
+    time: Option<Column<i64>>,
+    positive: Option<Column<bool>>,
+}
+
+impl FiledKeys {
+    /// `shape` has no rows; `codes` are of its columns, identities first.
+    pub fn new(
+        shape: KeyPlane,
+        input_row: Column<u32>,
+        codes: Vec<(Field, Column<u32>)>,
+        time: Option<Column<i64>>,
+        positive: Option<Column<bool>>,
+    ) -> Self {
+        FiledKeys { shape, input_row, codes, time, positive }
+    }
+
+    pub fn len(&self) -> usize {
+        self.input_row.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Identities, and these columns as far as they are there; the plane lacks all others.
+    pub fn read(&self, rows: Range<usize>, columns: &[Key]) -> Result<KeyPlane> {
+        let wanted = |key: &Key| columns.contains(key);
+        let has = |field: &Field| *field == Field::Identity || wanted(&Key::Code(field.clone()));
+        let mut plane = self.shape.without_rows();
+        plane.request = plane.request.filter(|_| has(&Field::Request));
+        plane.item = plane.item.filter(|_| has(&Field::Item));
+        plane.label = plane.label.filter(|_| has(&Field::Label));
+        plane.columns.retain(|(name, _)| has(&Field::Column(name.clone())));
+        for (field, codes) in plane.codes_mut() {
+            if let Some((_, column)) = self.codes.iter().find(|(name, _)| *name == field) {
+                *codes = column.read(rows.clone())?;
+            }
+        }
+        if wanted(&Key::InputRow) {
+            plane.input_row = self.input_row.read(rows.clone())?;
+        }
+        let time = self.time.as_ref().filter(|_| wanted(&Key::Time));
+        plane.time = time.map(|time| time.read(rows.clone())).transpose()?;
+        let positive = self.positive.as_ref().filter(|_| wanted(&Key::Positive));
+        plane.positive = positive.map(|positive| positive.read(rows)).transpose()?;
+        Ok(plane)
+    }
+
+    /// Every column.
+    pub fn read_all(&self, rows: Range<usize>) -> Result<KeyPlane> {
+        let codes = self.codes.iter().map(|(field, _)| Key::Code(field.clone()));
+        let columns: Vec<Key> = [Key::InputRow, Key::Time, Key::Positive].into_iter().chain(codes).collect();
+        self.read(rows, &columns)
+    }
+
+    /// How many rows come before an input row.
+    pub fn place_of(&self, input_row: u64) -> Result<usize> {
+        let mut places = 0..self.len();
+        while !places.is_empty() {
+            let middle = places.start + places.len() / 2;
+            match self.input_row.read(middle..middle + 1)?.first() {
+                Some(row) if u64::from(*row) < input_row => places.start = middle + 1,
+                _ => places.end = middle,
+            }
+        }
+        Ok(places.start)
+    }
+
+    fn select(&mut self, keep: &[bool], folder: &Path) -> Result<()> {
+        if keep.iter().all(|keep| *keep) {
+            return Ok(());
+        }
+        // Column by column, so that no more than one is there twice.
+        fn selected<T: crate::store::Number>(old: &Column<T>, keep: &[bool], folder: &Path) -> Result<Column<T>> {
+            let mut new = Column::new(Some(folder))?;
+            for (k, keep) in keep.chunks(PIECE).enumerate() {
+                let mut numbers = old.read(k * PIECE..k * PIECE + keep.len())?;
+                let mut keep = keep.iter();
+                numbers.retain(|_| keep.next().is_some_and(|keep| *keep));
+                new.extend(&numbers)?;
+            }
+            Ok(new)
+        }
+        self.input_row = selected(&self.input_row, keep, folder)?;
+        for (_, codes) in &mut self.codes {
+            *codes = selected(codes, keep, folder)?;
+        }
+        if let Some(time) = &mut self.time {
+            *time = selected(time, keep, folder)?;
+        }
+        if let Some(positive) = &mut self.positive {
+            *positive = selected(positive, keep, folder)?;
+        }
+        Ok(())
+    }
+
+    fn bytes(&self) -> u64 {
+        let codes = self.codes.iter().map(|(_, codes)| codes.filed_bytes()).sum::<u64>();
+        let time = self.time.as_ref().map_or(0, Column::filed_bytes);
+        self.input_row.filed_bytes() + codes + time + self.positive.as_ref().map_or(0, Column::filed_bytes)
+    }
+}

@@ -1,0 +1,77 @@
+//! What is counted of the examples before they are composed, value by value.
+
+use crate::error::Result;
+use crate::keys::{Key, KeyPlane, Keys};
+use crate::pipeline::Field;
+
+/// Counts by code.
+#[derive(Default)]
+pub struct Facts {
+    /// By identity: examples.
+    pub identities: Vec<u32>,
+    /// Where items are mapped.
+    pub items: ItemFacts,
+    /// Requests of which there are examples, where they are mapped.
+    pub requests: Option<usize>,
+    /// By label: examples.
+    pub labels: Vec<u64>,
+}
+
+/// By item code.
+#[derive(Default)]
+pub struct ItemFacts {
+    pub rows_before_dedup: Vec<u32>,
+    /// An input row that shows it.
+    pub shown_by: Vec<u32>,
+    /// Examples.
+    pub rows: Vec<u32>,
+    pub positives: Vec<u32>,
+}
+
+impl Facts {
+    /// What is known before dedup.
+    pub fn before_dedup(keys: &Keys) -> Result<Self> {
+        let number = keys.shape().item.as_ref().map_or(0, |item| item.len());
+        let (mut rows, mut shown_by) = (vec![0; number], vec![u32::MAX; number]);
+        keys.each_piece(&[Key::InputRow, Key::Code(Field::Item)], |_, plane| {
+            for (code, input_row) in item_codes(plane).iter().zip(&plane.input_row) {
+                rows[*code as usize] += 1;
+                shown_by[*code as usize] = shown_by[*code as usize].min(*input_row);
+            }
+            Ok(())
+        })?;
+        let items = ItemFacts { rows_before_dedup: rows, shown_by, ..ItemFacts::default() };
+        Ok(Facts { items, ..Facts::default() })
+    }
+
+    /// Adds what is known of the examples.
+    pub fn add_examples(&mut self, keys: &Keys) -> Result<()> {
+        let shape = keys.shape();
+        let number = shape.item.as_ref().map_or(0, |item| item.len());
+        self.identities = vec![0; shape.identity.len()];
+        (self.items.rows, self.items.positives) = (vec![0; number], vec![0; number]);
+        self.labels = vec![0; shape.label.as_ref().map_or(0, |labels| labels.text.len())];
+        let mut requests = shape.request.as_ref().map(|request| vec![false; request.len()]);
+        let codes = [Field::Request, Field::Item, Field::Label].map(Key::Code);
+        keys.each_piece(&[&codes[..], &[Key::Positive]].concat(), |_, plane| {
+            plane.identity.rows.iter().for_each(|code| self.identities[*code as usize] += 1);
+            for (code, row) in item_codes(plane).iter().zip(0..) {
+                self.items.rows[*code as usize] += 1;
+                self.items.positives[*code as usize] += u32::from(plane.is_positive(row));
+            }
+            if let Some(labels) = &plane.label {
+                labels.rows.iter().for_each(|code| self.labels[*code as usize] += 1);
+            }
+            if let (Some(seen), Some(request)) = (&mut requests, &plane.request) {
+                request.rows.iter().for_each(|code| seen[*code as usize] = true);
+            }
+            Ok(())
+        })?;
+        self.requests = requests.map(|seen| seen.into_iter().filter(|seen| *seen).count());
+        Ok(())
+    }
+}
+
+fn item_codes(plane: &KeyPlane) -> &[u32] {
+    plane.item.as_ref().map_or(&[], |item| &item.rows)
+}

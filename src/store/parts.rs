@@ -1,0 +1,142 @@
+//! Records of numbers, handed out to parts: what the memory has no room for waits in a scratch file, written once and read
+//! once.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use super::scratch::ScratchFile;
+use crate::error::Result;
+
+/// Bytes by which a part grows at least.
+const LEAST: usize = 1 << 10;
+
+pub struct Parts {
+    /// Bytes of a record.
+    width: usize,
+    /// Bytes that are held, of all parts together.
+    room: usize,
+    held: usize,
+    parts: Vec<Mutex<Part>>,
+    folder: PathBuf,
+    file: Option<ScratchFile>,
+}
+
+#[derive(Default)]
+struct Part {
+    held: Vec<u8>,
+    /// Place and length in the scratch file.
+    filed: Vec<(u64, usize)>,
+}
+
+impl Parts {
+    /// `number` parts of records of `width` bytes. Up to `room` bytes are held, the others go into a nameless file in `folder`.
+    pub fn new(number: usize, width: usize, room: u64, folder: &Path) -> Self {
+        Parts {
+            width,
+            room: usize::try_from(room).unwrap_or(usize::MAX),
+            held: 0,
+            parts: std::iter::repeat_with(Mutex::default).take(number).collect(),
+            folder: folder.to_path_buf(),
+            file: None,
+        }
+    }
+
+    /// Appends a record to a part; `write` must write its bytes.
+    pub fn push(&mut self, part: usize, write: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
+        let held = &mut self.parts[part].get_mut().unwrap_or_else(PoisonError::into_inner).held;
+        if held.capacity() - held.len() < self.width {
+            // Not to twice as much: all parts together are what the room is for.
+            held.reserve_exact((held.len() / 4).max(LEAST).max(self.width));
+        }
+        write(held);
+        self.held += self.width;
+        if self.held > self.room { self.file_all() } else { Ok(()) }
+    }
+
+    /// Moves what is held into the file.
+    pub fn file_all(&mut self) -> Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(ScratchFile::create_in(&self.folder)?),
+        };
+        let parts = self.parts.iter_mut().map(|part| part.get_mut().unwrap_or_else(PoisonError::into_inner));
+        for part in parts.filter(|part| !part.held.is_empty()) {
+            part.filed.push((file.append(&part.held)?, part.held.len()));
+            part.held = Vec::new();
+        }
+        self.held = 0;
+        Ok(())
+    }
+
+    /// The same, if something is there already: what comes next takes memory of its own.
+    pub fn file_rest(&mut self) -> Result<()> {
+        if self.file.is_none() { Ok(()) } else { self.file_all() }
+    }
+
+    /// A part's records, in the order in which they came; the part is empty then, if nothing of it is in the file.
+    pub fn take(&self, part: usize) -> Result<Vec<u8>> {
+        let mut part = self.parts[part].lock().unwrap_or_else(PoisonError::into_inner);
+        if part.filed.is_empty() { Ok(std::mem::take(&mut part.held)) } else { self.joined(&part) }
+    }
+
+    /// The same, and the part stays as it is.
+    pub fn read(&self, part: usize) -> Result<Vec<u8>> {
+        self.joined(&self.parts[part].lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn joined(&self, Part { held, filed }: &Part) -> Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(filed.iter().map(|(_, len)| len).sum::<usize>() + held.len());
+        for (place, len) in filed {
+            let start = bytes.len();
+            bytes.resize(start + len, 0);
+            if let Some(file) = &self.file {
+                file.read_at(*place, &mut bytes[start..])?;
+            }
+        }
+        bytes.extend(held);
+        Ok(bytes)
+    }
+
+    /// Bytes of a record.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Number of parts.
+    pub fn len(&self) -> usize {
+        self.parts.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// Bytes in the file.
+    pub fn filed_bytes(&self) -> u64 {
+        self.file.as_ref().map_or(0, ScratchFile::bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_part_gets_its_records_in_order_whatever_the_room() {
+        let dir = tempfile::tempdir().unwrap();
+        for room in [0, 50, 1 << 20] {
+            let mut parts = Parts::new(3, 4, room, dir.path());
+            for number in 0..1_000u32 {
+                parts.push(number as usize % 2, |bytes| bytes.extend(number.to_le_bytes())).unwrap();
+                assert!(parts.held as u64 <= room);
+            }
+            assert_eq!(parts.filed_bytes() > 0, room < 4_000);
+            for part in 0..3u32 {
+                let expected: Vec<u8> =
+                    (part..1_000).step_by(2).filter(|_| part < 2).flat_map(u32::to_le_bytes).collect();
+                assert_eq!(parts.read(part as usize).unwrap(), expected);
+                assert_eq!(parts.take(part as usize).unwrap(), expected);
+            }
+        }
+    }
+}
