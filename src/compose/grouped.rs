@@ -223,12 +223,12 @@ impl PoolRows<'_> {
         Rng::new(self.p.seed, "rest", self.index).shuffle(&mut completing);
         plan.order.extend(completing);
         let leftover = of(full + 1);
-        let mut slots = Slots::new(plan, full * b + if self.last { leftover.len() } else { 0 });
+        let mut slots = Slots::new(full * b + if self.last { leftover.len() } else { 0 }, b);
         rows.iter().zip(&batches).filter(|(_, batch)| (**batch as usize) < full).for_each(|(r, b)| slots.place(*b, *r));
         if self.last {
             leftover.iter().for_each(|row| slots.place(full as u32, *row));
         }
-        slots.shuffle(self.p.seed);
+        plan.extend(slots.shuffled(self.p.seed, plan.batches()));
         plan.grouped.resize(plan.batches(), 0);
         if self.last { Vec::new() } else { leftover }
     }

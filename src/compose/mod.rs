@@ -17,7 +17,8 @@ mod window;
 pub use deal::deal;
 pub use plan::{Plan, Pool};
 pub use rng::Rng;
-pub use window::{Windows, windows};
+pub use spread::{Slots, Spreader};
+pub use window::{WindowEnds, Windows, windows};
 
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -36,21 +37,27 @@ pub fn compose(plane: &KeyPlane, windows: Windows, p: &Pipeline) -> Result<Plan>
         Mode::IdentityGrouped => grouped::compose(plane, p, &rank, windows)?,
         Mode::RequestPacked => pack::compose(plane, p, &rank, windows),
     };
-    if plan.order.is_empty() {
+    check(plan.order.len(), plane.len(), p)?;
+    Ok(plan)
+}
+
+/// Whether so many rows of so many examples can be a dataset.
+pub fn check(rows: usize, examples: usize, p: &Pipeline) -> Result<()> {
+    if rows == 0 {
         return Err(Error::pipeline(
             "compose.batch_size",
-            format!("{} rows fill no batch of {}, and remainder = \"drop\" drops them", plane.len(), p.batch_size),
+            format!("{examples} rows fill no batch of {}, and remainder = \"drop\" drops them", p.batch_size),
             "use a smaller batch_size, or remainder = \"short\" or \"pad\"",
         ));
     }
-    if plan.batches() > i32::MAX as usize {
+    if rows.div_ceil(p.batch_size) > i32::MAX as usize {
         return Err(Error::pipeline(
             "compose.batch_size",
             "there would be over 2³¹ batches",
             "use a larger batch_size",
         ));
     }
-    Ok(plan)
+    Ok(())
 }
 
 /// The seeded order of identities: the rank of each code.

@@ -85,6 +85,12 @@ impl Plan {
         }
     }
 
+    /// Appends examples.
+    pub(super) fn extend(&mut self, examples: Vec<u32>) {
+        // Not copied, if they are the first.
+        if self.order.is_empty() { self.order = examples } else { self.order.extend(examples) }
+    }
+
     /// Ends a pool at the current end of `order`.
     pub(super) fn close_pool(&mut self) {
         let first_batch = self.pools.last().map_or(0, |p| p.first_batch + p.batches);

@@ -11,58 +11,84 @@ use crate::pipeline::Pipeline;
 pub fn compose(plane: &KeyPlane, p: &Pipeline, rank: &[u32], windows: Windows) -> Plan {
     let b = p.batch_size;
     let mut plan = Plan::new(b);
-    plan.order.reserve_exact(plane.len());
     for (k, pool) in windows.into_each().enumerate() {
-        deal_rows(&mut plan, plane, p, rank, pool, k as u64);
+        let mut rng = Rng::new(p.seed, "deal", k as u64);
+        let mut slots = Slots::new(pool.len(), b);
+        let mut spreader = Spreader::new(pool.len(), b, rank, &mut rng);
+        spreader.take(pool, &plane.identity.rows, |row| row, |batch, row| slots.place(batch, row));
+        spreader.finish(|batch, row| slots.place(batch, row));
+        plan.extend(slots.shuffled(p.seed, plan.batches()));
         plan.close_pool();
     }
     finish(plan, plane, rank, p)
 }
 
-/// Appends the batches of one pool; rows that fill no batch come last.
-fn deal_rows(plan: &mut Plan, plane: &KeyPlane, p: &Pipeline, rank: &[u32], pool: Vec<u32>, index: u64) {
-    let b = p.batch_size;
-    let (rows, counts) = by_identity(&pool, &plane.identity.rows, rank);
-    drop(pool);
-    let mut rng = Rng::new(p.seed, "deal", index);
-    let mut dealer = Dealer::new(rows.len(), rows.len() / b, &[rows.len() % b], &mut rng);
-    let mut slots = Slots::new(plan, rows.len());
-    let mut give = |batch, row| slots.place(batch, row);
-    let mut rows = rows.into_iter();
-    for (count, identity) in counts.into_iter().zip(0..) {
-        rows.by_ref().take(count as usize).for_each(|row| dealer.take(identity, row, &mut give));
-    }
-    dealer.finish(&mut give);
-    slots.shuffle(p.seed);
+/// Deals the rows of one pool, as they come by identity, part after part.
+pub struct Spreader<'a> {
+    rank: &'a [u32],
+    dealer: Dealer<'a, u32>,
+    /// Identities that have come.
+    identities: u32,
 }
 
-/// The slots of new batches behind a plan's end, of which all but the last are full.
-pub(super) struct Slots<'a> {
-    plan: &'a mut Plan,
-    base: usize,
-    /// The next free position of each batch.
+impl<'a> Spreader<'a> {
+    /// Of `rows` rows; those that fill no batch are given to the one behind the others.
+    pub fn new(rows: usize, batch_size: usize, rank: &'a [u32], rng: &'a mut Rng) -> Self {
+        let dealer = Dealer::new(rows, rows / batch_size, &[rows % batch_size], rng);
+        Spreader { rank, dealer, identities: 0 }
+    }
+
+    /// Takes all rows of some identities, in precedence; their ranks are higher than those that came before. `identity[row]` is
+    /// that of a row, `number(row)` what it is called where `give` gets it with its batch, now or later.
+    pub fn take(
+        &mut self,
+        rows: Vec<u32>,
+        identity: &[u32],
+        number: impl Fn(u32) -> u32,
+        mut give: impl FnMut(u32, u32),
+    ) {
+        let (sorted, counts) = by_identity(&rows, identity, self.rank);
+        drop(rows);
+        let mut sorted = sorted.into_iter();
+        for count in counts {
+            let own = sorted.by_ref().take(count as usize);
+            own.for_each(|row| self.dealer.take(self.identities, number(row), &mut give));
+            self.identities += 1;
+        }
+    }
+
+    /// All have come.
+    pub fn finish(self, mut give: impl FnMut(u32, u32)) {
+        self.dealer.finish(&mut give);
+    }
+}
+
+/// The slots of consecutive batches, of which all but the last are full.
+pub struct Slots {
+    rows: Vec<u32>,
+    batch_size: usize,
+    /// The next free place of each batch.
     next: Vec<usize>,
 }
 
-impl<'a> Slots<'a> {
-    pub fn new(plan: &'a mut Plan, rows: usize) -> Self {
-        let (base, b) = (plan.order.len(), plan.batch_size);
-        plan.order.resize(base + rows, 0);
-        Slots { plan, base, next: (0..=rows / b).map(|batch| base + batch * b).collect() }
+impl Slots {
+    pub fn new(rows: usize, batch_size: usize) -> Self {
+        let next = (0..=rows / batch_size).map(|batch| batch * batch_size).collect();
+        Slots { rows: vec![0; rows], batch_size, next }
     }
 
-    /// Places a row in one of the new batches.
+    /// Places a row in one of the batches.
     pub fn place(&mut self, batch: u32, row: u32) {
         let at = &mut self.next[batch as usize];
-        self.plan.order[*at] = row;
+        self.rows[*at] = row;
         *at += 1;
     }
 
-    /// Shuffles the slots of each batch, once all rows are placed.
-    pub fn shuffle(self, seed: u64) {
-        let b = self.plan.batch_size;
-        for (k, slots) in self.plan.order[self.base..].chunks_mut(b).enumerate() {
-            Rng::new(seed, "slots", (self.base / b + k) as u64).shuffle(slots);
+    /// Once all rows are placed: shuffled within each batch, of which the first is the dataset's `first_batch`.
+    pub fn shuffled(mut self, seed: u64, first_batch: usize) -> Vec<u32> {
+        for (slots, batch) in self.rows.chunks_mut(self.batch_size).zip(first_batch as u64..) {
+            Rng::new(seed, "slots", batch).shuffle(slots);
         }
+        self.rows
     }
 }

@@ -31,46 +31,95 @@ impl Windows {
 
     /// Moves every end but the last back to a whole number of batches.
     pub fn round_to(mut self, batch_size: usize) -> Self {
-        let last = self.rows.len();
-        self.ends.iter_mut().for_each(|end| *end = *end / batch_size * batch_size);
-        self.ends.pop();
-        self.ends.retain(|end| *end > 0);
-        self.ends.dedup();
-        if self.ends.last() != Some(&last) {
-            self.ends.push(last);
-        }
+        self.ends = whole_batches(self.ends, batch_size);
         self
     }
 }
 
-/// Cuts the rows by the pipeline's window; durations count from the epoch, UTC.
-pub fn windows(plane: &KeyPlane, p: &Pipeline) -> Result<Windows> {
-    let mut rows: Vec<u32> = (0..plane.len() as u32).collect();
-    if let Some(time) = &plane.time
-        && !time.is_sorted()
-    {
-        // Stable, so input order decides between equal times; and quick where logs come nearly in order.
-        rows.par_sort_by_key(|row| time[*row as usize]);
+/// Moves every end but the last back to a whole number of batches.
+fn whole_batches(mut ends: Vec<usize>, batch_size: usize) -> Vec<usize> {
+    let last = ends.pop().unwrap_or(0);
+    ends.iter_mut().for_each(|end| *end = *end / batch_size * batch_size);
+    ends.retain(|end| *end > 0);
+    ends.dedup();
+    if ends.last() != Some(&last) {
+        ends.push(last);
     }
-    let mut ends = Vec::new();
-    match p.window {
-        None => {}
-        Some(Window::Rows(n)) => {
-            let n = usize::try_from(n).unwrap_or(usize::MAX);
-            ends.extend((1..rows.len().div_ceil(n)).map(|k| k * n));
-        }
-        Some(Window::Nanoseconds(nanos)) => {
-            let (Some(time), Some(unit)) = (&plane.time, plane.time_unit_nanos) else {
+    ends
+}
+
+/// Cuts rows as they come in precedence, by the pipeline's window; durations count from the epoch, UTC.
+pub struct WindowEnds {
+    window: Option<Window>,
+    unit_nanos: u64,
+    rows: usize,
+    /// The window of the last row.
+    last: Option<i128>,
+    ends: Vec<usize>,
+}
+
+impl WindowEnds {
+    /// Of keys with these columns.
+    pub fn new(shape: &KeyPlane, p: &Pipeline) -> Result<Self> {
+        let unit = match (p.window, &shape.time, shape.time_unit_nanos) {
+            (Some(Window::Nanoseconds(_)), Some(_), Some(unit)) => unit,
+            (Some(Window::Nanoseconds(_)), ..) => {
                 return Err(Error::pipeline(
                     "compose.window",
                     "a duration needs a date or timestamp, and columns.time is an integer of unknown unit",
                     "use a number of rows, or write the column as a timestamp",
                 ));
-            };
-            let window = |row: u32| (i128::from(time[row as usize]) * i128::from(unit)).div_euclid(i128::from(nanos));
-            ends.extend((1..rows.len()).filter(|&i| window(rows[i - 1]) != window(rows[i])));
-        }
+            }
+            _ => 0,
+        };
+        Ok(WindowEnds { window: p.window, unit_nanos: unit, rows: 0, last: None, ends: Vec::new() })
     }
-    ends.push(rows.len());
-    Ok(Windows { rows, ends })
+
+    /// Takes the next row, with its time if a duration cuts.
+    pub fn add(&mut self, time: i64) {
+        match self.window {
+            None => {}
+            Some(Window::Rows(n)) => {
+                let n = usize::try_from(n).unwrap_or(usize::MAX);
+                if self.rows > 0 && self.rows.is_multiple_of(n) {
+                    self.ends.push(self.rows);
+                }
+            }
+            Some(Window::Nanoseconds(nanos)) => {
+                let window = (i128::from(time) * i128::from(self.unit_nanos)).div_euclid(i128::from(nanos));
+                if self.last.replace(window).is_some_and(|last| last != window) {
+                    self.ends.push(self.rows);
+                }
+            }
+        }
+        self.rows += 1;
+    }
+
+    /// The ends, ascending; the last is the number of rows.
+    fn finish(mut self) -> Vec<usize> {
+        self.ends.push(self.rows);
+        self.ends
+    }
+
+    /// The same, all but the last whole numbers of batches.
+    pub fn pools(self, batch_size: usize) -> Vec<usize> {
+        whole_batches(self.finish(), batch_size)
+    }
+}
+
+/// Cuts the rows of a plane.
+pub fn windows(plane: &KeyPlane, p: &Pipeline) -> Result<Windows> {
+    let mut rows: Vec<u32> = (0..plane.len() as u32).collect();
+    let mut ends = WindowEnds::new(plane, p)?;
+    match &plane.time {
+        Some(time) => {
+            if !time.is_sorted() {
+                // Stable, so input order decides between equal times; and quick where logs come nearly in order.
+                rows.par_sort_by_key(|row| time[*row as usize]);
+            }
+            rows.iter().for_each(|row| ends.add(time[*row as usize]));
+        }
+        None => rows.iter().for_each(|_| ends.add(0)),
+    }
+    Ok(Windows { rows, ends: ends.finish() })
 }

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use super::runs::Run;
 use crate::error::{Error, Place, Result};
-use crate::store::Parts;
+use crate::store::{Column, Parts};
 
 const BITS: u32 = 8;
 
@@ -58,17 +58,17 @@ pub struct Settled {
 impl Partitions {
     /// Of so many columns; holds up to `room` bytes, and writes the others into a nameless file in `folder`.
     pub fn new(columns: usize, room: u64, folder: &Path) -> Self {
-        Partitions(Parts::new(columns << BITS, RECORD, room, folder))
+        Partitions(Parts::new(columns << BITS, room, folder))
     }
 
     /// Takes runs of a column in, whose rows are counted from `first_row`.
     pub fn add(&mut self, column: usize, runs: &[Run], first_row: u32) -> Result<()> {
         for run in runs {
-            self.0.push(column << BITS | (run.token >> (128 - BITS)) as usize, |bytes| {
-                bytes.extend(run.token.to_le_bytes());
-                bytes.extend((first_row + run.row).to_le_bytes());
-                bytes.extend(run.rows.to_le_bytes());
-            })?;
+            let mut record = [0; RECORD];
+            record[..16].copy_from_slice(&run.token.to_le_bytes());
+            record[16..20].copy_from_slice(&(first_row + run.row).to_le_bytes());
+            record[20..].copy_from_slice(&run.rows.to_le_bytes());
+            self.0.push(column << BITS | (run.token >> (128 - BITS)) as usize, &record)?;
         }
         Ok(())
     }
@@ -83,46 +83,126 @@ impl Partitions {
         self.0.filed_bytes()
     }
 
-    /// The codes of `rows` rows of a column, which is then empty. `names` are for errors.
+    /// The codes of `rows` rows of a column, whose runs are then gone. `names` are for errors.
     pub fn settle(&self, column: usize, rows: usize, names: &[String]) -> Result<Settled> {
         let codes: Vec<AtomicU32> = std::iter::repeat_with(|| AtomicU32::new(NO_VALUE)).take(rows).collect();
-        let tokens: Vec<Vec<u128>> = (0..1usize << BITS)
+        let parts: Vec<usize> = (0..1 << BITS).collect();
+        let tokens: Vec<Vec<u128>> = parts
             .into_par_iter()
             .map(|part| {
-                let tokens = hand_out(&self.0.take(column << BITS | part)?, part as u32, &codes);
-                tokens.ok_or_else(|| {
-                    let problem = "it has more than 4 billion distinct values";
-                    Error::input(Place::column(names.join("+")), problem, "compose the data in parts")
-                })
+                let (tokens, runs) = self.hand_out(column, part, names)?;
+                for Coded { row, rows, code } in runs {
+                    codes[row as usize..(row + rows) as usize].iter().for_each(|c| c.store(code, Ordering::Relaxed));
+                }
+                Ok(tokens)
             })
             .collect::<Result<_>>()?;
-        // Parts are in the order of the tokens' top bits: each one sorted, all are.
-        let mut base = vec![0u32; tokens.len() + 1];
-        for (part, own) in tokens.iter().enumerate() {
-            base[part + 1] = base[part] + own.len() as u32;
+        let ranks = Ranks::new(&tokens);
+        let rows = codes.into_iter().map(|code| ranks.of(code.into_inner())).collect();
+        Ok(Settled { rows, tokens: tokens.concat() })
+    }
+
+    /// The same without holding codes: they are appended to `codes`, `part_rows` at a time. Gives the tokens. Up to `room` bytes
+    /// of runs are held, the others go into a nameless file in `folder`.
+    pub fn settle_into(
+        &self,
+        codes: &mut Column<u32>,
+        column: usize,
+        (rows, part_rows): (usize, usize),
+        names: &[String],
+        (room, folder): (u64, &Path),
+    ) -> Result<Vec<u128>> {
+        let mut by_row = Parts::new(rows.div_ceil(part_rows), room, folder);
+        let mut tokens = Vec::with_capacity(1 << BITS);
+        let parts: Vec<usize> = (0..1 << BITS).collect();
+        // As many at a time as there are cores.
+        for few in parts.chunks(rayon::current_num_threads()) {
+            let few: Vec<(Vec<u128>, Vec<Coded>)> =
+                few.par_iter().map(|part| self.hand_out(column, *part, names)).collect::<Result<_>>()?;
+            for (own, runs) in few {
+                tokens.push(own);
+                for Coded { row, rows, code } in runs {
+                    let (mut row, end) = (row as usize, (row + rows) as usize);
+                    while row < end {
+                        let part = row / part_rows;
+                        let rows = end.min((part + 1) * part_rows) - row;
+                        by_row.push(part, &words([row as u32, rows as u32, code]))?;
+                        row += rows;
+                    }
+                }
+            }
         }
-        let distinct = base[tokens.len()];
-        let rank = |code: AtomicU32| match code.into_inner() {
-            NO_VALUE => distinct,
-            code => base[(code & ((1 << BITS) - 1)) as usize] + (code >> BITS),
-        };
-        let rows = codes.into_iter().map(rank).collect();
-        let mut all = Vec::with_capacity(distinct as usize);
-        tokens.into_iter().for_each(|own| all.extend(own));
-        Ok(Settled { rows, tokens: all })
+        let ranks = Ranks::new(&tokens);
+        for part in 0..by_row.len() {
+            let start = part * part_rows;
+            let mut own = vec![ranks.of(NO_VALUE); part_rows.min(rows - start)];
+            for record in by_row.take(part)?.chunks_exact(12) {
+                let (row, rows, code) = (word(&record[..4]) as usize - start, word(&record[4..8]), word(&record[8..]));
+                own[row..row + rows as usize].fill(ranks.of(code));
+            }
+            codes.extend(&own)?;
+        }
+        Ok(tokens.concat())
+    }
+
+    /// Gives a part's runs their codes; and its tokens, ascending.
+    fn hand_out(&self, column: usize, part: usize, names: &[String]) -> Result<(Vec<u128>, Vec<Coded>)> {
+        hand_out(&self.0.take(column << BITS | part)?, part as u32).ok_or_else(|| {
+            let problem = "it has more than 4 billion distinct values";
+            Error::input(Place::column(names.join("+")), problem, "compose the data in parts")
+        })
     }
 }
 
-/// Gives a part's rows their codes, the rank in the part above the part's number; the part's tokens, ascending.
-/// `None` if they are too many for that.
-fn hand_out(records: &[u8], part: u32, codes: &[AtomicU32]) -> Option<Vec<u128>> {
-    let word = |bytes: &[u8]| bytes.try_into().map_or(0, u32::from_le_bytes);
+/// Consecutive rows with one code: the rank of their token in its part above the part's number.
+struct Coded {
+    row: u32,
+    rows: u32,
+    code: u32,
+}
+
+/// From such codes to ranks among all tokens.
+struct Ranks {
+    /// How many tokens come before each part's, and the number of all.
+    base: Vec<u32>,
+}
+
+impl Ranks {
+    /// Parts are in the order of the tokens' top bits: each one sorted, all are.
+    fn new(tokens: &[Vec<u128>]) -> Self {
+        let mut base = vec![0];
+        tokens.iter().for_each(|own| base.push(base[base.len() - 1] + own.len() as u32));
+        Ranks { base }
+    }
+
+    /// The rank; for a row in no run the number of tokens.
+    fn of(&self, code: u32) -> u32 {
+        match code {
+            NO_VALUE => self.base[self.base.len() - 1],
+            code => self.base[(code & ((1 << BITS) - 1)) as usize] + (code >> BITS),
+        }
+    }
+}
+
+fn word(bytes: &[u8]) -> u32 {
+    bytes.try_into().map_or(0, u32::from_le_bytes)
+}
+
+fn words(words: [u32; 3]) -> [u8; 12] {
+    let mut bytes = [0; 12];
+    bytes.chunks_exact_mut(4).zip(words).for_each(|(bytes, word)| bytes.copy_from_slice(&word.to_le_bytes()));
+    bytes
+}
+
+/// `None` if the tokens are too many.
+fn hand_out(records: &[u8], part: u32) -> Option<(Vec<u128>, Vec<Coded>)> {
     let mut seen: HashMap<u128, u32, BuildHasherDefault<AsIs>> = HashMap::default();
-    let of_run: Vec<u32> = records
+    let mut runs: Vec<Coded> = records
         .chunks_exact(RECORD)
         .map(|record| {
             let next = seen.len() as u32;
-            *seen.entry(record[..16].try_into().map_or(0, u128::from_le_bytes)).or_insert(next)
+            let code = *seen.entry(record[..16].try_into().map_or(0, u128::from_le_bytes)).or_insert(next);
+            Coded { row: word(&record[16..20]), rows: word(&record[20..]), code }
         })
         .collect();
     let mut sorted: Vec<(u128, u32)> = seen.into_iter().collect();
@@ -134,12 +214,8 @@ fn hand_out(records: &[u8], part: u32, codes: &[AtomicU32]) -> Option<Vec<u128>>
     for ((_, seen), r) in sorted.iter().zip(0..) {
         rank[*seen as usize] = r;
     }
-    for (record, seen) in records.chunks_exact(RECORD).zip(of_run) {
-        let (row, rows) = (word(&record[16..20]) as usize, word(&record[20..]) as usize);
-        let code = rank[seen as usize] << BITS | part;
-        codes[row..row + rows].iter().for_each(|c| c.store(code, Ordering::Relaxed));
-    }
-    Some(sorted.into_iter().map(|(token, _)| token).collect())
+    runs.iter_mut().for_each(|run| run.code = rank[run.code as usize] << BITS | part);
+    Some((sorted.into_iter().map(|(token, _)| token).collect(), runs))
 }
 
 #[cfg(test)]
@@ -173,7 +249,16 @@ mod tests {
             }
             let tokens: Vec<u128> = expected.iter().flatten().copied().collect::<BTreeSet<u128>>().into_iter().collect();
             for column in 0..2 {
-                let settled = partitions.settle(column, expected.len(), &[]).unwrap();
+                let settled = match column {
+                    0 => partitions.settle(column, expected.len(), &[]).unwrap(),
+                    _ => {
+                        let mut codes = Column::new(None).unwrap();
+                        let (rows, room) = ((expected.len(), 7), (room, std::env::temp_dir()));
+                        let room = (room.0, room.1.as_path());
+                        let tokens = partitions.settle_into(&mut codes, column, rows, &[], room).unwrap();
+                        Settled { rows: codes.into_held().unwrap(), tokens }
+                    }
+                };
                 prop_assert_eq!(&settled.tokens, &tokens);
                 let found: Vec<Option<u128>> = settled.rows.iter().map(|code| tokens.get(*code as usize).copied()).collect();
                 prop_assert_eq!(&found, &expected);

@@ -44,8 +44,12 @@ pub struct PlaneBuilder {
     time: bool,
     /// Where keys go that the memory has no room for; `None`: it has.
     folder: Option<PathBuf>,
+    room: u64,
     joined: Mutex<Joined>,
 }
+
+/// Rows whose codes are held at a time where not all are.
+const PART_ROWS: usize = 1 << 20;
 
 /// All keys that have come.
 pub struct Gathered {
@@ -106,6 +110,7 @@ impl PlaneBuilder {
             label: p.label.is_some(),
             time,
             folder,
+            room,
         })
     }
 
@@ -208,13 +213,12 @@ impl PlaneBuilder {
         // One column after the other, so that one column's tokens are held at a time.
         let mut next = |field: &Field| -> Result<Settled> {
             let Some((column, key)) = columns.next() else { return Ok(Settled::default()) };
-            let mut settled = joined.runs.settle(column, rows, &key.names)?;
-            if self.folder.is_some() {
-                let mut codes = Column::new(self.folder.as_deref())?;
-                codes.extend(&std::mem::take(&mut settled.rows))?;
-                filed.push((field.clone(), codes));
-            }
-            Ok(settled)
+            let Some(folder) = &self.folder else { return joined.runs.settle(column, rows, &key.names) };
+            let mut codes = Column::new(Some(folder))?;
+            let (rows, room) = ((rows, PART_ROWS), (self.room, folder.as_path()));
+            let tokens = joined.runs.settle_into(&mut codes, column, rows, &key.names, room)?;
+            filed.push((field.clone(), codes));
+            Ok(Settled { rows: Vec::new(), tokens })
         };
         let identity = next(&Field::Identity)?;
         let mut plane = KeyPlane { identity: Codes::new(identity.rows, identity.tokens), ..KeyPlane::default() };

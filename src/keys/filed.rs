@@ -1,5 +1,6 @@
 //! Keys in scratch files, a column each.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::path::Path;
 
@@ -63,6 +64,14 @@ impl Keys {
         }
     }
 
+    /// Identities of these rows.
+    pub fn identities(&self, rows: Range<usize>) -> Result<Cow<'_, [u32]>> {
+        match self {
+            Keys::Held(plane) => Ok(Cow::Borrowed(&plane.identity.rows[rows])),
+            Keys::Filed(filed) => Ok(Cow::Owned(filed.read(rows, &[])?.identity.rows)),
+        }
+    }
+
     /// Keeps only the rows that `keep` tells to. Codes stay as they are.
     pub fn select(&mut self, keep: &[bool], folder: &Path) -> Result<()> {
         match self {
@@ -118,17 +127,33 @@ impl FiledKeys {
         plane.columns.retain(|(name, _)| has(&Field::Column(name.clone())));
         for (field, codes) in plane.codes_mut() {
             if let Some((_, column)) = self.codes.iter().find(|(name, _)| *name == field) {
-                *codes = column.read(rows.clone())?;
+                *codes = column.read(rows.clone())?.into_owned();
             }
         }
         if wanted(&Key::InputRow) {
-            plane.input_row = self.input_row.read(rows.clone())?;
+            plane.input_row = self.input_row.read(rows.clone())?.into_owned();
         }
         let time = self.time.as_ref().filter(|_| wanted(&Key::Time));
-        plane.time = time.map(|time| time.read(rows.clone())).transpose()?;
+        plane.time = time.map(|time| time.read(rows.clone()).map(Cow::into_owned)).transpose()?;
         let positive = self.positive.as_ref().filter(|_| wanted(&Key::Positive));
-        plane.positive = positive.map(|positive| positive.read(rows)).transpose()?;
+        plane.positive = positive.map(|positive| positive.read(rows).map(Cow::into_owned)).transpose()?;
         Ok(plane)
+    }
+
+    /// The same in pieces, with the first row of each.
+    pub fn each_piece(
+        &self,
+        rows: Range<usize>,
+        columns: &[Key],
+        mut each: impl FnMut(usize, &KeyPlane) -> Result<()>,
+    ) -> Result<()> {
+        let mut starts = rows.clone().step_by(PIECE);
+        starts.try_for_each(|start| each(start, &self.read(start..rows.end.min(start + PIECE), columns)?))
+    }
+
+    /// What is not by row, and no rows.
+    pub fn shape(&self) -> &KeyPlane {
+        &self.shape
     }
 
     /// Every column.
@@ -159,7 +184,7 @@ impl FiledKeys {
         fn selected<T: crate::store::Number>(old: &Column<T>, keep: &[bool], folder: &Path) -> Result<Column<T>> {
             let mut new = Column::new(Some(folder))?;
             for (k, keep) in keep.chunks(PIECE).enumerate() {
-                let mut numbers = old.read(k * PIECE..k * PIECE + keep.len())?;
+                let mut numbers = old.read(k * PIECE..k * PIECE + keep.len())?.into_owned();
                 let mut keep = keep.iter();
                 numbers.retain(|_| keep.next().is_some_and(|keep| *keep));
                 new.extend(&numbers)?;
@@ -183,5 +208,28 @@ impl FiledKeys {
         let codes = self.codes.iter().map(|(_, codes)| codes.filed_bytes()).sum::<u64>();
         let time = self.time.as_ref().map_or(0, Column::filed_bytes);
         self.input_row.filed_bytes() + codes + time + self.positive.as_ref().map_or(0, Column::filed_bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl FiledKeys {
+        /// Of a plane.
+        pub fn of(plane: &mut KeyPlane, folder: &Path) -> Self {
+            fn filed<T: crate::store::Number>(numbers: &[T], folder: &Path) -> Column<T> {
+                let mut column = Column::new(Some(folder)).unwrap();
+                column.extend(numbers).unwrap();
+                column
+            }
+            FiledKeys {
+                shape: plane.without_rows(),
+                input_row: filed(&plane.input_row, folder),
+                time: plane.time.as_ref().map(|time| filed(time, folder)),
+                positive: plane.positive.as_ref().map(|positive| filed(positive, folder)),
+                codes: plane.codes_mut().into_iter().map(|(field, codes)| (field, filed(codes, folder))).collect(),
+            }
+        }
     }
 }

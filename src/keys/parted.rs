@@ -10,6 +10,8 @@ use crate::store::Parts;
 pub struct PartedKeys {
     shape: KeyPlane,
     parts: Parts,
+    /// A row as bytes: its number, its row in the input, codes, time, and whether it is positive.
+    record: Vec<u8>,
 }
 
 impl PartedKeys {
@@ -19,23 +21,23 @@ impl PartedKeys {
         let mut shape = shape.without_rows();
         let words = 2 + shape.codes_mut().len();
         let width = 4 * words + shape.time.as_ref().map_or(0, |_| 8) + usize::from(shape.positive.is_some());
-        PartedKeys { shape, parts: Parts::new(number, width, room, folder) }
+        PartedKeys { shape, parts: Parts::new(number, room, folder), record: vec![0; width] }
     }
 
     /// Appends a row of a plane with the same columns to a part.
     pub fn push(&mut self, part: usize, number: u32, plane: &KeyPlane, row: usize) -> Result<()> {
-        self.parts.push(part, |bytes| {
-            let mut put = |word: u32| bytes.extend(word.to_le_bytes());
-            put(number);
-            put(plane.input_row.get(row).copied().unwrap_or(0));
-            plane.each_codes(|codes| put(codes[row]));
-            if let Some(time) = &plane.time {
-                bytes.extend(time[row].to_le_bytes());
-            }
-            if let Some(positive) = &plane.positive {
-                bytes.push(positive[row].into());
-            }
-        })
+        let record = &mut self.record;
+        record.clear();
+        record.extend_from_slice(&number.to_le_bytes());
+        record.extend_from_slice(&plane.input_row.get(row).copied().unwrap_or(0).to_le_bytes());
+        plane.each_codes(|codes| record.extend_from_slice(&codes[row].to_le_bytes()));
+        if let Some(time) = &plane.time {
+            record.extend_from_slice(&time[row].to_le_bytes());
+        }
+        if let Some(positive) = &plane.positive {
+            record.push(positive[row].into());
+        }
+        self.parts.push(part, record)
     }
 
     /// A part's rows in the order in which they came, with their numbers.
@@ -49,7 +51,7 @@ impl PartedKeys {
     }
 
     fn plane(&self, bytes: &[u8]) -> (Vec<u32>, KeyPlane) {
-        let width = self.parts.width();
+        let width = self.record.len();
         let field =
             |at: usize| bytes.chunks_exact(width).map(move |r| r[at..at + 4].try_into().map_or(0, u32::from_le_bytes));
         let mut plane = self.shape.without_rows();

@@ -14,4 +14,4 @@ pub use constant::{Constancy, RequestRows, Requests, WantedRows};
 pub use gather::{ArraySize, Decoder, KEEP_WHOLE, Payload, RowGroupSpan, Sink, WantedRow, alone};
 pub use key_range::{KeyRange, with_keys_for};
 pub use row_digest::row_digests;
-pub use spill::{Scratch, Spill};
+pub use spill::{PartRows, Scratch, Spill, Wanted, WantedLists};

@@ -1,6 +1,7 @@
 //! Spilling: decoded rows sorted by the part of the output that needs them, in one scratch file a part, as Arrow IPC with
 //! LZ4 where that is worth its time; written once, read once.
 
+use std::borrow::Cow;
 use std::io::{Cursor, Read, Seek, SeekFrom, Write};
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -14,7 +15,7 @@ use arrow::ipc::reader::StreamDecoder;
 use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
 use rayon::prelude::*;
 
-use super::gather::{ArraySize, Decoder, Payload, pick, within};
+use super::gather::{ArraySize, Decoder, Payload, RowGroupSpan, pick, within};
 use crate::error::{Error, Result};
 use crate::tasks::in_parallel;
 
@@ -57,11 +58,41 @@ pub struct Spill {
     parts: Vec<Mutex<Part>>,
 }
 
+/// The rows that each part of the output wants.
+pub trait Wanted: Sync {
+    /// Of a column in a row group: the parts that want any of its rows, and which input rows, ascending.
+    fn of(&self, column: usize, row_group: usize) -> Result<Vec<PartRows<'_>>>;
+}
+
+/// The input rows that a part wants.
+pub struct PartRows<'a> {
+    pub part: usize,
+    pub rows: Cow<'a, [u32]>,
+}
+
+/// In memory: for each part, the input rows that it wants of every column.
+pub struct WantedLists<'a> {
+    pub lists: &'a [Arc<Vec<u32>>],
+    pub spans: &'a [RowGroupSpan],
+}
+
+impl Wanted for WantedLists<'_> {
+    fn of(&self, _: usize, row_group: usize) -> Result<Vec<PartRows<'_>>> {
+        let own = self.lists.iter().map(|list| Cow::Borrowed(within(list, self.spans[row_group])));
+        let parts = own.enumerate().map(|(part, rows)| PartRows { part, rows });
+        Ok(parts.filter(|part| !part.rows.is_empty()).collect())
+    }
+}
+
 impl Spill {
-    /// Decodes each column once and hands its rows to the parts that want them: `wanted[part][column]` are ascending input
-    /// rows. Holds a few decoded arrays a thread, whatever the size of the input.
-    pub fn write(decoder: &impl Decoder, files: Vec<Box<dyn Scratch>>, wanted: &[Vec<Arc<Vec<u32>>>]) -> Result<Self> {
-        let columns = wanted.first().map_or(0, Vec::len);
+    /// Decodes each of `columns` columns once and hands its rows to the parts that want them, a file each. Holds a few
+    /// decoded arrays a thread, whatever the size of the input.
+    pub fn write(
+        decoder: &impl Decoder,
+        columns: usize,
+        files: Vec<Box<dyn Scratch>>,
+        wanted: &impl Wanted,
+    ) -> Result<Self> {
         let parts: Vec<Mutex<Part>> =
             files.into_iter().map(|file| Mutex::new(Part { file, end: 0, pieces: Vec::new() })).collect();
         let groups = decoder.spans().len();
@@ -72,18 +103,18 @@ impl Spill {
             &tasks,
             |_| 0,
             |&(column, group)| {
-                let span = decoder.spans()[group];
-                if wanted.iter().all(|part| within(&part[column], span).is_empty()) {
+                let wanted = wanted.of(column, group)?;
+                if wanted.is_empty() {
                     return Ok(());
                 }
                 let format = &formats[column];
                 decoder.decode(column, group, ArraySize::Large, &mut |first_row, array| {
                     format.data_type.get_or_init(|| array.data_type().clone());
                     let array = narrow(array);
-                    for (part, wanted) in parts.iter().zip(wanted) {
-                        if let Some(rows) = pick(&array, &wanted[column], first_row)? {
+                    for PartRows { part, rows } in &wanted {
+                        if let Some(rows) = pick(&array, rows, first_row)? {
                             let bytes = encode(rows, &format.compress).map_err(Error::spill)?;
-                            let mut part = part.lock().unwrap_or_else(|p| p.into_inner());
+                            let mut part = parts[*part].lock().unwrap_or_else(|p| p.into_inner());
                             let piece = Piece { column, first_row, offset: part.end, bytes: bytes.len() };
                             part.file.write_all(&bytes).map_err(Error::spill)?;
                             part.end += bytes.len() as u64;
@@ -199,7 +230,7 @@ mod tests {
     use arrow::compute::{concat, take};
     use arrow::datatypes::{Int64Type, UInt64Type};
 
-    use super::super::gather::{RowGroupSpan, Sink, WantedRow};
+    use super::super::gather::{Sink, WantedRow};
     use super::*;
 
     /// Columns by row group.
@@ -245,9 +276,9 @@ mod tests {
         let given = Given { spans, columns };
         let wanted: Vec<Vec<u32>> = vec![vec![0, 1, 3, 4, 5, 9], vec![2, 6, 7, 8]];
         let files = wanted.iter().map(|_| Box::new(Cursor::new(Vec::new())) as Box<dyn Scratch>).collect();
-        let by_part: Vec<Vec<_>> =
-            wanted.iter().map(|rows| given.columns.iter().map(|_| Arc::new(rows.clone())).collect()).collect();
-        let spill = Spill::write(&given, files, &by_part).unwrap();
+        let lists: Vec<_> = wanted.iter().map(|rows| Arc::new(rows.clone())).collect();
+        let by_part = WantedLists { lists: &lists, spans: &given.spans };
+        let spill = Spill::write(&given, given.columns.len(), files, &by_part).unwrap();
         assert!(spill.bytes() > 0);
         for (part, rows) in wanted.into_iter().enumerate() {
             let payload = spill.load(part).unwrap();

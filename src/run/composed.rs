@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::path::Path;
 
+use super::memory::KeyRoom;
 use crate::compose::Plan;
 use crate::dataset::Cuts;
 use crate::error::Result;
@@ -37,22 +37,17 @@ pub struct Part<'a> {
 /// Most parts of keys.
 const MOST_PARTS: usize = 256;
 
-/// Rows that are brought from input order into reading order at a time.
-const ROWS_AT_A_TIME: usize = 1 << 20;
-
 impl Composed {
-    /// Holds up to `room` bytes of keys that are on file, and files the others in `folder`.
-    pub fn new(keys: &Keys, mut plan: Plan, cuts: &Cuts, room: u64, folder: &Path) -> Result<Self> {
-        let rows = plan.order.len();
-        let parted = match keys {
-            Keys::Held(_) => None,
-            Keys::Filed(filed) => {
-                let batches = cuts.parts(MOST_PARTS);
-                let order = std::mem::take(&mut plan.order);
-                Some(Parted { keys: arrange(filed, order, plan.batch_size, &batches, room, folder)?, batches })
-            }
-        };
-        Ok(Composed { rows, plan, parted })
+    /// Of keys in memory.
+    pub fn held(plan: Plan) -> Self {
+        Composed { rows: plan.order.len(), plan, parted: None }
+    }
+
+    /// Of keys on file, whose plan has no order but positions.
+    pub fn filed(keys: &FiledKeys, plan: Plan, positions: Positions, cuts: &Cuts, room: &KeyRoom) -> Result<Self> {
+        let (rows, batches) = (positions.number, cuts.parts(MOST_PARTS));
+        let keys = arrange(keys, positions, plan.batch_size, &batches, room)?;
+        Ok(Composed { rows, plan, parted: Some(Parted { keys, batches }) })
     }
 
     pub fn rows(&self) -> usize {
@@ -131,29 +126,61 @@ fn by_example(numbers: &[u32]) -> (Vec<u32>, Vec<u32>) {
     (firsts, which)
 }
 
-/// Brings keys into the parts that hold the positions of their rows; a row that stands at several positions comes as often. Rows
-/// are numbered by position.
+/// Where each row stands, which may be at several positions or at none.
+pub struct Positions {
+    /// By row: what is read in input order then goes to its part.
+    parts: Parts,
+    /// Rows of a part.
+    part_rows: usize,
+    number: usize,
+}
+
+impl Positions {
+    /// Of `rows` rows.
+    pub fn new(rows: usize, room: &KeyRoom) -> Self {
+        let parts = Parts::new(rows.div_ceil(room.rows), room.bytes / 2, &room.folder);
+        Positions { parts, part_rows: room.rows, number: 0 }
+    }
+
+    /// Those of an order.
+    pub fn of(order: Vec<u32>, rows: usize, room: &KeyRoom) -> Result<Self> {
+        let mut positions = Positions::new(rows, room);
+        order.into_iter().zip(0..).try_for_each(|(row, position)| positions.push(row, position))?;
+        Ok(positions)
+    }
+
+    /// Every position is told once.
+    pub fn push(&mut self, row: u32, position: u32) -> Result<()> {
+        let mut record = [0; 8];
+        record[..4].copy_from_slice(&row.to_le_bytes());
+        record[4..].copy_from_slice(&position.to_le_bytes());
+        self.number += 1;
+        self.parts.push(row as usize / self.part_rows, &record)
+    }
+
+    pub fn len(&self) -> usize {
+        self.number
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.number == 0
+    }
+}
+
+/// Brings keys into the parts that hold their positions. Rows are numbered by position.
 fn arrange(
     keys: &FiledKeys,
-    order: Vec<u32>,
+    mut positions: Positions,
     batch_size: usize,
     batches: &[Range<usize>],
-    room: u64,
-    folder: &Path,
+    room: &KeyRoom,
 ) -> Result<PartedKeys> {
-    // Positions by row: what is read in input order then goes to its part.
-    let mut positions = Parts::new(keys.len().div_ceil(ROWS_AT_A_TIME), 8, room / 2, folder);
-    for (row, position) in order.into_iter().zip(0u32..) {
-        positions.push(row as usize / ROWS_AT_A_TIME, |bytes| {
-            bytes.extend(row.to_le_bytes());
-            bytes.extend(position.to_le_bytes());
-        })?;
-    }
+    positions.parts.file_rest()?;
     let mut parted: Option<PartedKeys> = None;
-    for (k, start) in (0..keys.len()).step_by(ROWS_AT_A_TIME).enumerate() {
-        let plane = keys.read_all(start..keys.len().min(start + ROWS_AT_A_TIME))?;
-        let parted = parted.get_or_insert_with(|| PartedKeys::new(&plane, batches.len(), room / 2, folder));
-        for record in positions.take(k)?.chunks_exact(8) {
+    for (k, start) in (0..keys.len()).step_by(positions.part_rows).enumerate() {
+        let plane = keys.read_all(start..keys.len().min(start + positions.part_rows))?;
+        let parted = parted.get_or_insert_with(|| PartedKeys::new(&plane, batches.len(), room.bytes, &room.folder));
+        for record in positions.parts.take(k)?.chunks_exact(8) {
             let word = |at: usize| record[at..at + 4].try_into().map_or(0, u32::from_le_bytes);
             let (row, position) = (word(0), word(4));
             let batch = position as usize / batch_size;
@@ -161,7 +188,26 @@ fn arrange(
             parted.push(part, position, &plane, row as usize - start)?;
         }
     }
-    let mut parted = parted.unwrap_or_else(|| PartedKeys::new(&KeyPlane::default(), 0, 0, folder));
+    let mut parted = parted.unwrap_or_else(|| PartedKeys::new(&KeyPlane::default(), 0, 0, &room.folder));
     parted.file_rest()?;
     Ok(parted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Positions {
+        /// The row at each position.
+        pub fn order(&self) -> Vec<u32> {
+            let mut order = vec![u32::MAX; self.number];
+            for part in 0..self.parts.len() {
+                for record in self.parts.read(part).unwrap().chunks_exact(8) {
+                    let word = |at: usize| u32::from_le_bytes(record[at..at + 4].try_into().unwrap());
+                    order[word(4) as usize] = word(0);
+                }
+            }
+            order
+        }
+    }
 }

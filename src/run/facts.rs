@@ -11,8 +11,8 @@ pub struct Facts {
     pub identities: Vec<u32>,
     /// Where items are mapped.
     pub items: ItemFacts,
-    /// Requests of which there are examples, where they are mapped.
-    pub requests: Option<usize>,
+    /// By request: examples, where requests are mapped.
+    pub requests: Option<Vec<u32>>,
     /// By label: examples.
     pub labels: Vec<u64>,
 }
@@ -51,7 +51,7 @@ impl Facts {
         self.identities = vec![0; shape.identity.len()];
         (self.items.rows, self.items.positives) = (vec![0; number], vec![0; number]);
         self.labels = vec![0; shape.label.as_ref().map_or(0, |labels| labels.text.len())];
-        let mut requests = shape.request.as_ref().map(|request| vec![false; request.len()]);
+        self.requests = shape.request.as_ref().map(|request| vec![0; request.len()]);
         let codes = [Field::Request, Field::Item, Field::Label].map(Key::Code);
         keys.each_piece(&[&codes[..], &[Key::Positive]].concat(), |_, plane| {
             plane.identity.rows.iter().for_each(|code| self.identities[*code as usize] += 1);
@@ -62,13 +62,16 @@ impl Facts {
             if let Some(labels) = &plane.label {
                 labels.rows.iter().for_each(|code| self.labels[*code as usize] += 1);
             }
-            if let (Some(seen), Some(request)) = (&mut requests, &plane.request) {
-                request.rows.iter().for_each(|code| seen[*code as usize] = true);
+            if let (Some(requests), Some(codes)) = (&mut self.requests, &plane.request) {
+                codes.rows.iter().for_each(|code| requests[*code as usize] += 1);
             }
             Ok(())
-        })?;
-        self.requests = requests.map(|seen| seen.into_iter().filter(|seen| *seen).count());
-        Ok(())
+        })
+    }
+
+    /// Number of requests that have examples.
+    pub fn number_of_requests(&self) -> Option<usize> {
+        self.requests.as_ref().map(|requests| requests.iter().filter(|examples| **examples > 0).count())
     }
 }
 

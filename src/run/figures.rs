@@ -1,18 +1,19 @@
-//! The figures of a plan: counts, metrics and both baselines.
+//! The figures of a plan: counts and metrics.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use rayon::prelude::*;
 use serde::Serialize;
 
 use super::composed::Part;
 use super::prepare::Prepared;
-use crate::compose::Plan;
 use crate::error::Result;
-use crate::keys::{Codes, Key, KeyPlane, Keys};
+use crate::keys::{Codes, Key, KeyPlane};
 use crate::negatives::{Columns, LogQ};
 use crate::pipeline::{Field, Mode, Pipeline};
-use crate::stats::{Baseline, Baselines, BatchStats, Counts, Metrics, co_user_ratio, random_order};
+use crate::stats::{BatchStats, Counts, Metrics, Users, co_user_ratio};
+use crate::store::Column;
 
 /// What was composed, in numbers.
 #[derive(Debug, Clone, Serialize)]
@@ -29,15 +30,15 @@ pub fn measured(p: &Pipeline, prepared: &Prepared, stats: &[BatchStats]) -> Resu
     let number = |codes: Option<&Codes>| codes.map_or(0, Codes::len);
     let mut seen = [number(Some(&shape.identity)), number(shape.request.as_ref()), number(shape.item.as_ref())]
         .map(|number| vec![false; number]);
-    let mut reading: Vec<u32> = Vec::with_capacity(composed.rows());
+    let mut reading = Column::new(prepared.key_folder())?;
     each_part(prepared, |part| {
         let columns = [Some(&part.plane.identity), part.plane.request.as_ref(), part.plane.item.as_ref()];
         for (seen, codes) in seen.iter_mut().zip(columns) {
             let Some(codes) = codes else { continue };
             part.plan.order.iter().for_each(|row| seen[codes.rows[*row as usize] as usize] = true);
         }
-        reading.extend(part.plan.order.iter().map(|row| part.plane.identity.rows[*row as usize]));
-        Ok(())
+        let identities = part.plan.order.iter().map(|row| part.plane.identity.rows[*row as usize]);
+        reading.extend(&identities.collect::<Vec<_>>())
     })?;
     let [users, requests, items] = seen.map(|seen| seen.into_iter().filter(|seen| *seen).count() as u64);
     let plan = composed.plan();
@@ -55,7 +56,7 @@ pub fn measured(p: &Pipeline, prepared: &Prepared, stats: &[BatchStats]) -> Resu
         batches: composed.batches() as u64,
         max_requests_per_batch: stats.iter().map(|s| s.max_requests_per_slice.into()).max().unwrap_or(0),
     };
-    let met = met_ratio(p, shape, &reading, |at| plan.copy_at(at) > 0);
+    let met = met_ratio(p, shape, &Reading(&reading), |at| plan.copy_at(at) > 0)?;
     Ok(Figures { metrics: Metrics::new(stats, &counts, p.batch_size, met), counts })
 }
 
@@ -109,39 +110,28 @@ pub fn log_q(prepared: &Prepared) -> Result<Option<LogQ>> {
     Ok(Some(LogQ::of_pools(&items, number, plan, dropped)))
 }
 
-/// `reading`: identities in reading order.
-fn met_ratio(p: &Pipeline, shape: &KeyPlane, reading: &[u32], is_copy: impl Fn(usize) -> bool) -> Option<f64> {
-    let tokens: Vec<i64> = shape.identity.tokens.iter().map(|token| *token as u64 as i64).collect();
-    co_user_ratio(reading, &tokens, is_copy, p.batch_size, p.seed)
+/// Identities by position.
+struct Reading<'a>(&'a Column<u32>);
+
+impl Users for Reading<'_> {
+    fn rows(&self) -> usize {
+        self.0.len()
+    }
+
+    fn of(&self, rows: Range<usize>) -> Result<Cow<'_, [u32]>> {
+        self.0.read(rows)
+    }
 }
 
-/// The two baselines: a uniformly random order in closed form, and the input's own order, measured.
-pub fn baselines(p: &Pipeline, prepared: &Prepared) -> Result<Baselines> {
-    let plane: Cow<'_, KeyPlane> = match &prepared.keys {
-        Keys::Held(plane) => Cow::Borrowed(plane),
-        Keys::Filed(filed) => Cow::Owned(filed.read(0..filed.len(), &[Field::Request, Field::Label].map(Key::Code))?),
-    };
-    let plane = plane.as_ref();
-    let starts: Vec<u32> = (0..plane.len() as u32).step_by(p.batch_size).collect();
-    // Batch by batch: a plan of all rows would take as much as another key.
-    let alone = |start: &u32| {
-        let rows = *start..(plane.len() as u32).min(start.saturating_add(p.batch_size as u32));
-        let plan = Plan { order: rows.collect(), ..Plan::new(p.batch_size) };
-        BatchStats::without_masks(p, plane, &plan, 0)
-    };
-    let stats: Vec<BatchStats> = starts.par_iter().map(alone).collect();
-    let counts = Counts { batches: stats.len() as u64, rows_out: plane.len() as u64, ..Counts::default() };
-    let (met, random_order) =
-        rayon::join(|| met_ratio(p, plane, &plane.identity.rows, |_| false), || random_order(plane, p));
-    let metrics = Metrics::new(&stats, &counts, p.batch_size, met);
-    let input = Baseline {
-        same_user_rate: Some(metrics.same_user_rate),
-        match_rate: metrics.match_rate,
-        users_per_batch: Some(metrics.users_per_batch.mean),
-        co_user_ratio: metrics.co_user_ratio,
-        request_reuse: metrics.request_reuse,
-    };
-    Ok(Baselines { random_order, input_order: input })
+/// co_user_ratio of some order.
+pub fn met_ratio(
+    p: &Pipeline,
+    shape: &KeyPlane,
+    users: &impl Users,
+    is_copy: impl Fn(usize) -> bool,
+) -> Result<Option<f64>> {
+    let tokens: Vec<i64> = shape.identity.tokens.iter().map(|token| *token as u64 as i64).collect();
+    co_user_ratio(users, &tokens, is_copy, p.batch_size, p.seed)
 }
 
 /// A label's share of the examples, and of the composed rows.

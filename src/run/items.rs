@@ -13,7 +13,7 @@ use crate::dataset::{self, InputRecord, ItemRow, TableRecord};
 use crate::error::{Error, Place, Result};
 use crate::negatives::ln_share;
 use crate::payload::{
-    ArraySize, Decoder, Payload, RowGroupSpan, Scratch, Sink, Spill, WantedRow, alone, with_keys_for,
+    ArraySize, Decoder, Payload, RowGroupSpan, Scratch, Sink, Spill, WantedLists, WantedRow, alone, with_keys_for,
 };
 use crate::pipeline::{Hash, Pipeline};
 use crate::source::{self, InputColumn, Source};
@@ -101,8 +101,9 @@ impl Values {
             return Ok(Values::Whole(Some(Payload::load(decoder, &[Arc::clone(rows)])?)));
         }
         let files = parts.iter().map(|_| Ok(Box::new(store::scratch(spill_dir)?) as Box<dyn Scratch>));
-        let wanted: Vec<Vec<Arc<Vec<u32>>>> = parts.iter().map(|(_, rows)| vec![Arc::clone(rows)]).collect();
-        Ok(Values::Spilled(Spill::write(decoder, files.collect::<Result<_>>()?, &wanted)?))
+        let lists: Vec<Arc<Vec<u32>>> = parts.iter().map(|(_, rows)| Arc::clone(rows)).collect();
+        let wanted = WantedLists { lists: &lists, spans: decoder.spans() };
+        Ok(Values::Spilled(Spill::write(decoder, 1, files.collect::<Result<_>>()?, &wanted)?))
     }
 
     /// Each part is asked for once.

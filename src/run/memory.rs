@@ -1,5 +1,7 @@
 //! What a run takes, estimated from footers and keys.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 
 use super::prepare::Prepared;
@@ -8,7 +10,7 @@ use crate::dataset::Cuts;
 use crate::keys::{Codes, Keys};
 use crate::negatives::Positives;
 use crate::payload::KEEP_WHOLE;
-use crate::pipeline::{Encoding, Mode, Pipeline, Rule};
+use crate::pipeline::{Encoding, Mode, Pipeline, Remainder, Rule};
 use crate::schema::bitmap_bytes;
 use crate::stats::BatchStats;
 
@@ -50,28 +52,42 @@ fn half_of_free() -> u64 {
     system.available_memory().min(limit) / 2
 }
 
-/// Bytes of keys' tokens that are held while keys are read, and of keys that are held while nobody asks for them.
-pub fn room_for_keys(limit: Option<u64>) -> u64 {
-    limit.unwrap_or_else(half_of_free) / 8
+/// What keys may take, beyond which they wait in files.
+pub struct KeyRoom {
+    pub bytes: u64,
+    /// Where the files are.
+    pub folder: PathBuf,
+    /// Rows of a part, about, in which keys on file are worked on.
+    pub rows: usize,
+}
+
+/// A part takes some tens of megabytes.
+const PART_ROWS: usize = 1 << 20;
+
+impl KeyRoom {
+    /// Of a run in `limit` bytes (`None`: half of what is free).
+    pub fn new(limit: Option<u64>, folder: PathBuf) -> Self {
+        KeyRoom { bytes: limit.unwrap_or_else(half_of_free) / 8, folder, rows: PART_ROWS }
+    }
 }
 
 /// Shares out `limit`, or half of what is free.
 pub fn budget(p: &Pipeline, prepared: &Prepared, limit: Option<u64>) -> Budget {
     let all = limit.unwrap_or_else(half_of_free);
-    let keys = keys(p, prepared);
+    let keys = KeyBytes::of(p, prepared);
     let payload = payload_bytes(p, prepared);
     // One is encoded while another is written.
     let in_flight = IN_FLIGHT
         + 2 * Cuts::row_group_bytes(p, prepared.source.row_bytes()).min(payload.in_parts)
         + 2 * bitmaps(p, prepared);
-    let beside_keys = all.saturating_sub(keys);
+    let beside_keys = all.saturating_sub(keys.held);
     let row_groups = (beside_keys / 2 / in_flight).clamp(1, rayon::current_num_threads() as u64);
-    let parts = if payload.whole + keys > all { 3 * payload.in_parts / MAX_PARTS } else { 0 };
-    let least = keys + 2 * in_flight + parts;
+    let parts = if payload.whole + keys.held > all { 3 * payload.in_parts / MAX_PARTS } else { 0 };
+    let least = keys.composing.max(keys.held + 2 * in_flight + parts);
     Budget {
         payload: beside_keys.saturating_sub(in_flight * row_groups).max(all / 8),
         row_groups: row_groups as usize,
-        short_of: (limit.is_some() && all < least && keys + payload.whole > WORTH_A_WORD).then_some(least),
+        short_of: (limit.is_some() && all < least && keys.held + payload.whole > WORTH_A_WORD).then_some(least),
     }
 }
 
@@ -92,7 +108,7 @@ pub fn memory(p: &Pipeline, prepared: &Prepared, limit: Option<u64>) -> Memory {
     let payload = payload_bytes(p, prepared);
     let Budget { payload: room, short_of, .. } = budget(p, prepared, limit);
     let spill = if payload.whole > room { payload.in_parts } else { 0 };
-    Memory { keys: keys(p, prepared), payload: payload.whole, spill: spill + prepared.spilled, short_of }
+    Memory { keys: KeyBytes::of(p, prepared).most(), payload: payload.whole, spill: spill + prepared.spilled, short_of }
 }
 
 /// Decoded bytes of what is carried, as far as the footers tell.
@@ -107,7 +123,7 @@ pub struct PayloadBytes {
 pub fn payload_bytes(p: &Pipeline, prepared: &Prepared) -> PayloadBytes {
     let Prepared { source, keys, facts, .. } = prepared;
     let rows = keys.len();
-    let requests = facts.requests.unwrap_or(rows);
+    let requests = facts.number_of_requests().unwrap_or(rows);
     let kept = |bytes: u64, rows: usize| {
         let share = rows as f64 / f64::from(source.rows.max(1));
         (bytes as f64 * if share >= KEEP_WHOLE { 1.0 } else { share }) as u64
@@ -127,36 +143,53 @@ pub fn payload_bytes(p: &Pipeline, prepared: &Prepared) -> PayloadBytes {
     bytes
 }
 
-/// The most that is held of keys: while they are composed, or once they are.
-fn keys(p: &Pipeline, prepared: &Prepared) -> u64 {
-    let Prepared { keys, composed, .. } = prepared;
-    let (shape, plan) = (keys.shape(), composed.plan());
-    let of = |held: bool, bytes: u64| if held { bytes } else { 0 };
-    let windows = of(plan.pools.len() > 1 && shape.item.is_some(), 4) * composed.rows() as u64;
-    let rows = keys.len() as u64;
-    let by_row = match keys {
-        Keys::Held(_) => {
-            let codes = [Some(&shape.identity), shape.request.as_ref(), shape.item.as_ref()];
-            let coded = codes.into_iter().flatten().count() + shape.columns.len() + usize::from(shape.label.is_some());
-            // And the row in the input.
-            let row = 4 * coded as u64 + 4 + of(shape.positive.is_some(), 1) + of(shape.time.is_some(), 8);
-            // The plan and copies, by position; each part's rows, and carriers where requests stand in many parts.
-            let position = 4 + of(!plan.copy.is_empty(), 4);
-            let parts = 4 + of(p.mode != Mode::RequestPacked && !p.request_columns.is_empty(), 4);
-            // Or an order, where it came from, and what is dealt.
-            rows * row + (rows * 12).max(composed.rows() as u64 * position + rows * parts)
-        }
-        // Identities, an order and where it came from, and a time or what is dealt.
-        Keys::Filed(_) => rows * 16,
-    };
-    let distinct = |codes: Option<&Codes>| codes.map_or(0, |c| c.len() as u64);
-    by_row
-        + windows
-        // Of the output's batches, and of the input's order.
-        + 2 * (composed.batches() * size_of::<BatchStats>()) as u64
-        // A token and a rank; a token, two counts, an example, and what sorts them; a carrier and its row.
-        + distinct(Some(&shape.identity)) * 24
-        + distinct(shape.item.as_ref()) * 48
-        + distinct(shape.request.as_ref()) * 12
-        + prepared.positives.as_ref().map_or(0, Positives::bytes)
+/// What is held of keys.
+struct KeyBytes {
+    /// While they are composed.
+    composing: u64,
+    /// Once they are, beside payload.
+    held: u64,
+}
+
+impl KeyBytes {
+    fn of(p: &Pipeline, prepared: &Prepared) -> Self {
+        let Prepared { keys, composed, .. } = prepared;
+        let (shape, plan) = (keys.shape(), composed.plan());
+        let of = |held: bool, bytes: u64| if held { bytes } else { 0 };
+        let (rows, positions) = (keys.len() as u64, composed.rows() as u64);
+        let distinct = |codes: Option<&Codes>| codes.map_or(0, |c| c.len() as u64);
+        // A token, a rank and a count; a token, four counts, and what sorts them; a count, a carrier and its row.
+        let by_value = distinct(Some(&shape.identity)) * 28
+            + distinct(shape.item.as_ref()) * 48
+            + distinct(shape.request.as_ref()) * 16
+            + prepared.positives.as_ref().map_or(0, Positives::bytes);
+        // Copies and windows' logQ, by position; statistics of the output's batches, and of the input's order.
+        let by_position = of(!plan.copy.is_empty(), 4) + of(plan.pools.len() > 1 && shape.item.is_some(), 4);
+        let both = by_value + positions * by_position + 2 * (composed.batches() * size_of::<BatchStats>()) as u64;
+        let (composing, held) = match keys {
+            Keys::Held(_) => {
+                let codes = [Some(&shape.identity), shape.request.as_ref(), shape.item.as_ref()];
+                let coded =
+                    codes.into_iter().flatten().count() + shape.columns.len() + usize::from(shape.label.is_some());
+                // And the row in the input.
+                let row = 4 * coded as u64 + 4 + of(shape.positive.is_some(), 1) + of(shape.time.is_some(), 8);
+                // An order, where it came from, and what is dealt; or the order, and the rows that payload is read for.
+                (rows * (row + 12), rows * (row + 4) + positions * 4)
+            }
+            // Whether a row survives dedup.
+            Keys::Filed(_) if in_parts(p, keys.len()) => (rows, 0),
+            // What decides, an order, where it came from, and a time or what is dealt.
+            Keys::Filed(_) => (rows * 20, 0),
+        };
+        KeyBytes { composing: composing + both, held: held + both }
+    }
+
+    fn most(&self) -> u64 {
+        self.composing.max(self.held)
+    }
+}
+
+/// Whether keys that are on file are composed in parts.
+pub fn in_parts(p: &Pipeline, rows: usize) -> bool {
+    p.mode == Mode::UserSpread && (p.remainder != Remainder::Pad || rows.is_multiple_of(p.batch_size))
 }

@@ -1,5 +1,6 @@
 //! The order of the stages; the only module that knows it.
 
+mod baselines;
 mod composed;
 mod decoder;
 mod facts;
@@ -7,13 +8,16 @@ mod figures;
 mod items;
 mod memory;
 mod output;
+mod partitioned;
 mod prepare;
 mod requests;
 mod room;
 mod rows;
 mod sources;
+mod wanted;
 
-pub use figures::{ClassBalance, Figures, advice, baselines, class_balance, figures};
+pub use baselines::baselines;
+pub use figures::{ClassBalance, Figures, advice, class_balance, figures};
 pub use memory::{Memory, memory};
 pub use prepare::{Prepared, prepare};
 
@@ -103,7 +107,7 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
     manifest.tables.push(dataset::write_stats(&root, &stats, time.as_ref(), source.dates_as_days())?);
     let (tables, (figures, baselines)) = rayon::join(
         || items::write(p, &prepared, &root, budget.payload / 3, &spill_dir),
-        || rayon::join(|| figures::measured(p, &prepared, &stats), || figures::baselines(p, &prepared)),
+        || rayon::join(|| figures::measured(p, &prepared, &stats), || baselines(p, &prepared)),
     );
     manifest.tables.extend(tables?);
     let figures = figures?;

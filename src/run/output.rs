@@ -14,6 +14,7 @@ use super::memory::{MAX_PARTS, PayloadBytes};
 use super::prepare::Prepared;
 use super::rows::{LoadedPart, Rows};
 use super::sources::{Carriers, Origin, RowSources, carried_fields};
+use super::wanted::WantedByGroup;
 use crate::dataset::{ColumnHints, Cuts, RowGroupColumns, TRIAL_ROWS, leaf_storage, writer_properties};
 use crate::error::{Error, Result};
 use crate::keys::{KeyPlane, Keys};
@@ -145,11 +146,9 @@ impl<'a> Output<'a> {
         let ranges = composed.cut(cuts, parts);
         let files = ranges.iter().map(|_| Ok(Box::new(store::scratch(spill_dir)?) as Box<dyn Scratch>));
         let files: Vec<_> = files.collect::<Result<_>>()?;
-        let wanted = ranges.iter().map(|batches| {
-            let part = composed.part(keys, batches.clone())?;
-            Ok(self.wanted(&part.plane, &Carriers::new(&part.plane)))
-        });
-        let spill = Spill::write(&decoder, files, &wanted.collect::<Result<Vec<_>>>()?)?;
+        let carried = self.carried.iter().map(|c| c.origin != Origin::Row).collect();
+        let wanted = WantedByGroup::new(prepared, carried, &ranges)?;
+        let spill = Spill::write(&decoder, self.carried.len(), files, &wanted)?;
         Ok(Rows::spilled(keys, composed, spill, ranges))
     }
 

@@ -1,24 +1,25 @@
 //! From the pipeline to the plan: everything that needs keys alone.
 
-use std::path::Path;
-
 use arrow::datatypes::DataType;
 use rayon::prelude::*;
 
-use super::composed::Composed;
+use std::path::Path;
+
+use super::composed::{Composed, Positions};
 use super::facts::Facts;
-use super::{Settings, memory};
-use crate::compose::{compose, windows};
+use super::memory::{KeyRoom, in_parts};
+use super::{Settings, partitioned};
+use crate::compose::{Plan, compose, windows};
 use crate::dataset::Cuts;
 use crate::dedup;
 use crate::error::{Error, Place, Result};
 use crate::identity::{Gathered, KeyChunk, LeftOut, PlaneBuilder, Tokenizer, role_kind};
-use crate::keys::{Key, Keys, PartedKeys};
+use crate::keys::{FiledKeys, Key, KeyPlane, Keys, PartedKeys};
 use crate::negatives::Positives;
 use crate::pipeline::{Field, Hash, Mode, Pipeline, Rule};
 use crate::progress::Progress;
 use crate::source::{self, InputColumn, Predicate, Source};
-use crate::store;
+use crate::store::{self, Parts};
 use crate::tasks::in_parallel;
 
 /// All that is known before payload is touched.
@@ -35,6 +36,24 @@ pub struct Prepared {
     /// Bytes of keys that went through scratch files.
     pub spilled: u64,
     pub duplicates: u64,
+    room: KeyRoom,
+}
+
+impl Prepared {
+    /// The folder of keys that are on file.
+    pub fn key_folder(&self) -> Option<&Path> {
+        matches!(self.keys, Keys::Filed(_)).then_some(self.room.folder.as_path())
+    }
+
+    /// For `number` parts of records.
+    pub fn parts(&self, number: usize) -> Parts {
+        Parts::new(number, self.room.bytes, &self.room.folder)
+    }
+
+    /// For `number` parts of rows with the columns of `shape`.
+    pub fn parted(&self, shape: &KeyPlane, number: usize) -> PartedKeys {
+        PartedKeys::new(shape, number, self.room.bytes, &self.room.folder)
+    }
 }
 
 /// Reads keys and composes; writes nothing but nameless scratch files, if keys need them.
@@ -46,9 +65,9 @@ pub fn prepare(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result
     progress.stage("reading footers", 0);
     let source = Source::open(source::discover(&p.shards)?, p.hive)?;
     check_columns(p, &source)?;
-    let room = memory::room_for_keys(settings.memory);
     let folder = settings.spill_dir.clone().unwrap_or_else(|| store::nearest_folder(&p.output));
-    let Gathered { mut keys, left_out, mut spilled } = read_keys(p, &source, &tokenizer, room, &folder, progress)?;
+    let room = KeyRoom::new(settings.memory, folder);
+    let Gathered { mut keys, left_out, mut spilled } = read_keys(p, &source, &tokenizer, &room, progress)?;
     if keys.is_empty() {
         return Err(Error::input(
             Place::default(),
@@ -68,31 +87,43 @@ pub fn prepare(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result
     let positives = wanted.then(|| positives(&keys)).transpose()?;
     let rows = keys.len();
     if !p.dedup_key.is_empty() {
-        let survivors = survivors(&keys, p, room, &folder)?;
-        keys.select(&survivors, &folder)?;
+        let survivors = survivors(&keys, p, &room)?;
+        keys.select(&survivors, &room.folder)?;
     }
     let duplicates = (rows - keys.len()) as u64;
     facts.add_examples(&keys)?;
 
     progress.stage("composing", 0);
-    let plan = match &keys {
-        Keys::Held(plane) => compose(plane, windows(plane, p)?, p)?,
+    let composed = match &keys {
+        Keys::Held(plane) => Composed::held(compose(plane, windows(plane, p)?, p)?),
         Keys::Filed(filed) => {
-            let deciding = match p.mode {
-                Mode::UserSpread => Vec::new(),
-                Mode::IdentityGrouped => vec![Key::Code(Field::Label)],
-                Mode::RequestPacked => vec![Key::Code(Field::Request)],
-            };
-            let mut plane = filed.read(0..filed.len(), &[&deciding[..], &[Key::Time]].concat())?;
-            let windows = windows(&plane, p)?;
-            plane.time = None;
-            compose(&plane, windows, p)?
+            let (plan, positions) = filed_plan(filed, p, &room)?;
+            let cuts = Cuts::new(p, positions.len().div_ceil(p.batch_size), source.row_bytes());
+            Composed::filed(filed, plan, positions, &cuts, &room)?
         }
     };
-    let cuts = Cuts::new(p, plan.batches(), source.row_bytes());
-    let composed = Composed::new(&keys, plan, &cuts, room, &folder)?;
     spilled += composed.filed_bytes();
-    Ok(Prepared { source, tokenizer, keys, composed, facts, positives, left_out, spilled, duplicates })
+    Ok(Prepared { source, tokenizer, keys, composed, facts, positives, left_out, spilled, duplicates, room })
+}
+
+/// The plan of keys on file, without its order.
+fn filed_plan(filed: &FiledKeys, p: &Pipeline, room: &KeyRoom) -> Result<(Plan, Positions)> {
+    if in_parts(p, filed.len()) {
+        return partitioned::spread(filed, p, room);
+    }
+    let deciding = match p.mode {
+        Mode::UserSpread => Vec::new(),
+        Mode::IdentityGrouped => vec![Key::Code(Field::Label)],
+        Mode::RequestPacked => vec![Key::Code(Field::Request)],
+    };
+    let mut plane = filed.read(0..filed.len(), &[&deciding[..], &[Key::Time]].concat())?;
+    let windows = windows(&plane, p)?;
+    plane.time = None;
+    let mut plan = compose(&plane, windows, p)?;
+    drop(plane);
+    let order = std::mem::take(&mut plan.order);
+    let positions = Positions::of(order, filed.len(), room)?;
+    Ok((plan, positions))
 }
 
 fn positives(keys: &Keys) -> Result<Positives> {
@@ -109,14 +140,14 @@ fn positives(keys: &Keys) -> Result<Positives> {
 const PARTS: usize = 256;
 
 /// Whether each row survives dedup.
-fn survivors(keys: &Keys, p: &Pipeline, room: u64, folder: &Path) -> Result<Vec<bool>> {
+fn survivors(keys: &Keys, p: &Pipeline, room: &KeyRoom) -> Result<Vec<bool>> {
     if let Keys::Held(plane) = keys {
         return Ok(dedup::survivors(plane, &p.dedup_key, p.keep));
     }
     let columns: Vec<Key> = p.dedup_key.iter().cloned().map(Key::Code).chain([Key::Time]).collect();
     let mut parted: Option<PartedKeys> = None;
     keys.each_piece(&columns, |first, plane| {
-        let parted = parted.get_or_insert_with(|| PartedKeys::new(plane, PARTS, room, folder));
+        let parted = parted.get_or_insert_with(|| PartedKeys::new(plane, PARTS, room.bytes, &room.folder));
         // Rows that are equal come into one part.
         let hashes = dedup::hashes(plane, &p.dedup_key);
         hashes
@@ -199,8 +230,7 @@ fn read_keys(
     p: &Pipeline,
     source: &Source,
     tokenizer: &Tokenizer,
-    room: u64,
-    folder: &Path,
+    room: &KeyRoom,
     progress: &Progress,
 ) -> Result<Gathered> {
     let discreet = p.hash == Hash::Blake3;
@@ -208,7 +238,7 @@ fn read_keys(
         |at, text: &Option<String>| text.as_ref().map(|t| Predicate::new(at, t, source, discreet)).transpose();
     let keep = predicate("input.where", &p.predicate)?;
     let positive = predicate("mask.positive", &p.positive)?;
-    let builder = PlaneBuilder::new(p, tokenizer, source.rows, room, folder.to_path_buf())?;
+    let builder = PlaneBuilder::new(p, tokenizer, source.rows, room.bytes, room.folder.clone())?;
     let columns: Vec<InputColumn> =
         builder.columns().iter().map(|name| Ok(source.column("columns", name)?.0)).collect::<Result<_>>()?;
     progress.stage("reading keys", source.row_groups.len());

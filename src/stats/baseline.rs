@@ -6,7 +6,6 @@ use libm::{exp, expm1, lgamma, log1p};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::keys::KeyPlane;
 use crate::pipeline::Pipeline;
 
 /// Figures of another order of the same examples, in batches of the same size; `None` where there is no closed form or a
@@ -65,19 +64,19 @@ fn ln_miss(n: u64, k: u64, b: u64) -> f64 {
     k * log1p(-b / n) + (n - k + 0.5) * log1p(-k / n) - (m - k + 0.5) * log1p(-k / m) + correction(n) - correction(m)
 }
 
-/// The random-order baseline of a plane's examples.
-pub fn random_order(plane: &KeyPlane, p: &Pipeline) -> Baseline {
-    let n = plane.len() as u64;
-    let counts = |codes: &[u32], len: usize| {
-        let mut counts = vec![0u64; len];
-        codes.iter().for_each(|c| counts[*c as usize] += 1);
-        counts
-    };
-    let users = counts(&plane.identity.rows, plane.identity.len());
-    let same: f64 = users.iter().map(|c| *c as f64 * (*c as f64 - 1.0)).sum();
-    let batches = batch_sizes(n, p.batch_size as u64);
+/// The random-order baseline of examples: `identities[code]` and `requests[code]` are how many there are of each,
+/// `match_rate` is by [`Chances::match_rate`].
+pub fn random_order(
+    identities: &[u32],
+    requests: Option<&[u32]>,
+    match_rate: Option<f64>,
+    batch_size: usize,
+) -> Baseline {
+    let n: u64 = identities.iter().map(|c| u64::from(*c)).sum();
+    let same: f64 = identities.iter().map(|c| f64::from(*c) * (f64::from(*c) - 1.0)).sum();
+    let batches = batch_sizes(n, batch_size as u64);
     // Expected distinct values of a batch, mean over batches.
-    let distinct = |counts: &[u64]| {
+    let distinct = |counts: &[u32]| {
         let histogram = histogram(counts);
         let of = |b: u64| histogram.iter().map(|(c, h)| *h as f64 * hit(n, *c, b)).sum::<f64>();
         batches.iter().map(|(b, number)| of(*b) * *number as f64).collect::<Vec<_>>()
@@ -85,13 +84,10 @@ pub fn random_order(plane: &KeyPlane, p: &Pipeline) -> Baseline {
     let number: u64 = batches.iter().map(|(_, number)| number).sum();
     Baseline {
         same_user_rate: (n > 1).then(|| same / (n as f64 * (n as f64 - 1.0))),
-        match_rate: match_rate(plane, p),
-        users_per_batch: Some(distinct(&users).iter().sum::<f64>() / number.max(1) as f64),
+        match_rate,
+        users_per_batch: Some(distinct(identities).iter().sum::<f64>() / number.max(1) as f64),
         co_user_ratio: Some(1.0),
-        request_reuse: plane
-            .request
-            .as_ref()
-            .map(|r| n as f64 / distinct(&counts(&r.rows, r.len())).iter().sum::<f64>()),
+        request_reuse: requests.map(|requests| n as f64 / distinct(requests).iter().sum::<f64>()),
     }
 }
 
@@ -100,58 +96,76 @@ fn batch_sizes(n: u64, b: u64) -> Vec<(u64, u64)> {
     [(b, n / b), (n % b, 1)].into_iter().filter(|(rows, number)| *rows > 0 && *number > 0).collect()
 }
 
-fn histogram(counts: &[u64]) -> BTreeMap<u64, u64> {
+fn histogram(counts: &[u32]) -> BTreeMap<u64, u64> {
     let mut histogram = BTreeMap::new();
-    counts.iter().filter(|c| **c > 0).for_each(|c| *histogram.entry(*c).or_insert(0) += 1);
+    counts.iter().filter(|c| **c > 0).for_each(|c| *histogram.entry(u64::from(*c)).or_insert(0) += 1);
     histogram
 }
 
-/// Expected share of rows whose batch holds, of their identity, the other classes: for each row, inclusion and exclusion over
-/// the classes that may be missing, with C(n−1−k, b−1)/C(n−1, b−1) for `k` rows of them; full and short batches (or
-/// rank slices) weighted by their rows. `None` without labels, or with so many classes that it can't be told in good time.
-fn match_rate(plane: &KeyPlane, p: &Pipeline) -> Option<f64> {
-    let labels = plane.label.as_ref()?;
-    if p.group.as_ref().is_some_and(|group| group.classes.len() > MOST_CLASSES) {
-        return None;
+/// What rows ask of a batch, to match: identities come in parts, each with all its rows.
+pub struct Chances {
+    /// The classes of a group; `None`: any other label will do.
+    wanted: Option<Vec<Option<u32>>>,
+    /// Of each: the numbers of rows of which none may be missing, and how many rows ask for them.
+    asked: BTreeMap<Vec<u64>, u64>,
+    rows: u64,
+    /// Rows of a rank's slice of a batch.
+    slice: u64,
+}
+
+impl Chances {
+    /// `text` of the labels' codes.
+    pub fn new(p: &Pipeline, text: &[Option<String>]) -> Self {
+        let code = |class: &String| text.iter().position(|t| t.as_ref() == Some(class)).map(|c| c as u32);
+        let wanted = p.group.as_ref().map(|g| g.classes.iter().map(|(class, _)| code(class)).collect());
+        Chances { wanted, asked: BTreeMap::new(), rows: 0, slice: p.slice() as u64 }
     }
-    let n = plane.len() as u64;
-    let mut keyed: Vec<(u32, u32)> = plane.identity.rows.iter().copied().zip(labels.rows.iter().copied()).collect();
-    keyed.sort_unstable();
-    let wanted = p.group.as_ref().map(|g| {
-        let code = |class: &String| labels.text.iter().position(|t| t.as_ref() == Some(class)).map(|c| c as u32);
-        g.classes.iter().map(|(class, _)| code(class)).collect::<Vec<_>>()
-    });
-    // (the numbers of rows of which none may be missing) → how many rows ask for them
-    let mut asked: BTreeMap<Vec<u64>, u64> = BTreeMap::new();
-    for own in keyed.chunk_by(|a, b| a.0 == b.0) {
-        let classes: Vec<(u32, u64)> = own.chunk_by(|a, b| a == b).map(|run| (run[0].1, run.len() as u64)).collect();
-        let count = |label: u32| classes.iter().find(|(l, _)| *l == label).map_or(0, |(_, c)| *c);
-        for &(label, rows) in &classes {
-            let need = match &wanted {
-                Some(wanted) => {
-                    let others = wanted.iter().filter(|w| **w != Some(label));
-                    let mut need: Vec<u64> = others.map(|w| w.map_or(0, count)).collect();
-                    need.sort_unstable();
-                    need
-                }
-                None => vec![own.len() as u64 - rows],
-            };
-            *asked.entry(need).or_insert(0) += rows;
+
+    /// Adds all rows of some identities.
+    pub fn add(&mut self, identities: &[u32], labels: &[u32]) {
+        let mut keyed: Vec<(u32, u32)> = identities.iter().copied().zip(labels.iter().copied()).collect();
+        keyed.sort_unstable();
+        self.rows += keyed.len() as u64;
+        for own in keyed.chunk_by(|a, b| a.0 == b.0) {
+            let classes: Vec<(u32, u64)> =
+                own.chunk_by(|a, b| a == b).map(|run| (run[0].1, run.len() as u64)).collect();
+            let count = |label: u32| classes.iter().find(|(l, _)| *l == label).map_or(0, |(_, c)| *c);
+            for &(label, rows) in &classes {
+                let need = match &self.wanted {
+                    Some(wanted) => {
+                        let others = wanted.iter().filter(|w| **w != Some(label));
+                        let mut need: Vec<u64> = others.map(|w| w.map_or(0, count)).collect();
+                        need.sort_unstable();
+                        need
+                    }
+                    None => vec![own.len() as u64 - rows],
+                };
+                *self.asked.entry(need).or_insert(0) += rows;
+            }
         }
     }
-    let subsets = |need: &Vec<u64>| (1u64 << need.len()).min(need.iter().sum::<u64>() + 1);
-    if asked.keys().map(subsets).sum::<u64>() > MOST_SUBSETS {
-        return None;
+
+    /// Expected share of rows whose batch holds, of their identity, the other classes: for each row, inclusion and exclusion
+    /// over the classes that may be missing, with C(n−1−k, b−1)/C(n−1, b−1) for `k` rows of them; full and short batches (or
+    /// rank slices) weighted by their rows. `None` with so many classes that it can't be told in good time.
+    pub fn match_rate(&self) -> Option<f64> {
+        if self.wanted.as_ref().is_some_and(|classes| classes.len() > MOST_CLASSES) {
+            return None;
+        }
+        let subsets = |need: &Vec<u64>| (1u64 << need.len()).min(need.iter().sum::<u64>() + 1);
+        if self.asked.keys().map(subsets).sum::<u64>() > MOST_SUBSETS {
+            return None;
+        }
+        let n = self.rows;
+        let mut expected = 0.0;
+        for (b, number) in batch_sizes(n, self.slice) {
+            let weight = (b * number) as f64 / n as f64;
+            let chances: Vec<f64> = self.asked.par_iter().map(|(need, _)| all_present(n - 1, b - 1, need)).collect();
+            // Summed in order, so that threads do not matter.
+            self.asked.values().zip(chances).for_each(|(rows, chance)| expected += weight * *rows as f64 * chance);
+        }
+        Some(expected / n as f64)
     }
-    let slice = p.slice() as u64;
-    let mut expected = 0.0;
-    for (b, number) in batch_sizes(n, slice) {
-        let weight = (b * number) as f64 / n as f64;
-        let chances: Vec<f64> = asked.par_iter().map(|(need, _)| all_present(n - 1, b - 1, need)).collect();
-        // Summed in order, so that threads do not matter.
-        asked.values().zip(chances).for_each(|(rows, chance)| expected += weight * *rows as f64 * chance);
-    }
-    Some(expected / n as f64)
 }
 
 /// What takes some seconds.

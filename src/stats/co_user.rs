@@ -1,30 +1,60 @@
 //! co_user_ratio: whether identities meet as many others as in a random order.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::baseline::hit;
+use crate::error::Result;
 
 const SAMPLE: usize = 1_000;
+
+/// Identities of all rows in some order, as ordinals.
+pub trait Users: Sync {
+    fn rows(&self) -> usize;
+    /// Those of a range of rows.
+    fn of(&self, rows: Range<usize>) -> Result<Cow<'_, [u32]>>;
+}
+
+impl Users for [u32] {
+    fn rows(&self) -> usize {
+        self.len()
+    }
+
+    fn of(&self, rows: Range<usize>) -> Result<Cow<'_, [u32]>> {
+        Ok(Cow::Borrowed(&self[rows]))
+    }
+}
+
+/// Rows that are looked at at a time, about.
+const PIECE: usize = 1 << 16;
 
 /// Over a seeded sample of up to 1,000 identities with two rows or more: distinct identities met ÷ its expectation in random
 /// order, mean; `None` without such an identity, or if nobody could meet anybody.
 ///
-/// `users` are all rows' identities in reading order, copies included, as ordinals into `tokens`, their low 64 bits, by which
+/// `users` are in reading order, copies included, as ordinals into `tokens`, their low 64 bits, by which
 /// the sample is drawn; `is_copy` tells which rows are copies. The expectation is over the others: a random order puts `c`
 /// rows of an identity into d = M·(1 − C(n−b, c)/C(n, c)) of M batches of `b` rows, where it meets an identity of `c'`
 /// rows unless these miss all d·b − c other rows.
 pub fn co_user_ratio(
-    users: &[u32],
+    users: &(impl Users + ?Sized),
     tokens: &[i64],
     is_copy: impl Fn(usize) -> bool,
     batch_size: usize,
     seed: u64,
-) -> Option<f64> {
+) -> Result<Option<f64>> {
+    let each_row = |each: &mut dyn FnMut(usize, u32)| -> Result<()> {
+        for start in (0..users.rows()).step_by(PIECE) {
+            let piece = users.of(start..users.rows().min(start + PIECE))?;
+            piece.iter().zip(start..).for_each(|(user, at)| each(at, *user));
+        }
+        Ok(())
+    };
     let mut counts = vec![0u64; tokens.len()];
-    (0..users.len()).filter(|at| !is_copy(*at)).for_each(|at| counts[users[at] as usize] += 1);
+    each_row(&mut |at, user| counts[user as usize] += u64::from(!is_copy(at)))?;
     let n: u64 = counts.iter().sum();
     let mut histogram: BTreeMap<u64, u64> = BTreeMap::new();
     counts.iter().filter(|c| **c > 0).for_each(|c| *histogram.entry(*c).or_insert(0) += 1);
@@ -38,39 +68,39 @@ pub fn co_user_ratio(
     let mut place = vec![u32::MAX; tokens.len()];
     sample.iter().enumerate().for_each(|(k, (.., user))| place[*user as usize] = k as u32);
     let mut batches: Vec<Vec<u32>> = vec![Vec::new(); sample.len()];
-    for (at, user) in users.iter().enumerate().filter(|(_, user)| place[**user as usize] != u32::MAX) {
-        let own = &mut batches[place[*user as usize] as usize];
+    each_row(&mut |at, user| {
+        let Some(own) = batches.get_mut(place[user as usize] as usize) else { return };
         let batch = (at / batch_size) as u32;
         if own.last() != Some(&batch) {
             own.push(batch);
         }
-    }
+    })?;
     let mut sizes: Vec<u64> = sample.iter().map(|(.., user)| counts[*user as usize]).collect();
     sizes.sort_unstable();
     sizes.dedup();
     let expected: BTreeMap<u64, f64> =
         sizes.into_par_iter().map(|c| (c, expected(c, n, batch_size as u64, &histogram))).collect();
-    let ratios: Vec<f64> = sample
-        .par_iter()
-        .zip(batches)
-        .map_init(
-            || vec![u32::MAX; tokens.len()],
-            |met_by, ((.., user), batches)| {
-                // Each thread marks whom an identity met by that identity: nothing is sorted, nothing cleared.
-                met_by[*user as usize] = *user;
-                let mut met = 0u64;
-                for start in batches.into_iter().map(|batch| batch as usize * batch_size) {
-                    for other in &users[start..(start + batch_size).min(users.len())] {
-                        met += u64::from(std::mem::replace(&mut met_by[*other as usize], *user) != *user);
-                    }
+    let met = sample.par_iter().zip(batches).map_init(
+        || vec![u32::MAX; tokens.len()],
+        |met_by, ((.., user), batches)| {
+            // Each thread marks whom an identity met by that identity: nothing is sorted, nothing cleared.
+            met_by[*user as usize] = *user;
+            let mut met = 0u64;
+            for start in batches.into_iter().map(|batch| batch as usize * batch_size) {
+                for other in users.of(start..(start + batch_size).min(users.rows()))?.iter() {
+                    met += u64::from(std::mem::replace(&mut met_by[*other as usize], *user) != *user);
                 }
-                let expected = expected.get(&counts[*user as usize]).copied().unwrap_or(0.0);
-                (expected > 0.0).then(|| met as f64 / expected)
-            },
-        )
-        .flatten()
-        .collect();
-    (!ratios.is_empty()).then(|| ratios.iter().sum::<f64>() / ratios.len() as f64)
+            }
+            Ok(met)
+        },
+    );
+    let met: Vec<u64> = met.collect::<Result<_>>()?;
+    let ratio = |((.., user), met): (&(u64, i64, u32), u64)| {
+        let expected = expected.get(&counts[*user as usize]).copied().unwrap_or(0.0);
+        (expected > 0.0).then(|| met as f64 / expected)
+    };
+    let ratios: Vec<f64> = sample.iter().zip(met).filter_map(ratio).collect();
+    Ok((!ratios.is_empty()).then(|| ratios.iter().sum::<f64>() / ratios.len() as f64))
 }
 
 fn expected(c: u64, n: u64, b: u64, histogram: &BTreeMap<u64, u64>) -> f64 {

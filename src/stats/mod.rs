@@ -5,7 +5,7 @@ mod batch;
 mod co_user;
 mod metrics;
 
-pub use baseline::{Baseline, Baselines, hit, random_order};
+pub use baseline::{Baseline, Baselines, Chances, hit, random_order};
 pub use batch::BatchStats;
-pub use co_user::co_user_ratio;
+pub use co_user::{Users, co_user_ratio};
 pub use metrics::{Counts, Metrics, Spread};

@@ -1,5 +1,6 @@
 //! A column of numbers that grows at its end: in memory, or in a scratch file where there is no room.
 
+use std::borrow::Cow;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::path::Path;
@@ -95,9 +96,9 @@ impl<T: Number> Column<T> {
     }
 
     /// The numbers at these places, which must be there.
-    pub fn read(&self, places: Range<usize>) -> Result<Vec<T>> {
+    pub fn read(&self, places: Range<usize>) -> Result<Cow<'_, [T]>> {
         let filed = match self {
-            Column::Held(numbers) => return Ok(numbers[places].to_vec()),
+            Column::Held(numbers) => return Ok(Cow::Borrowed(&numbers[places])),
             Column::Filed(filed) => filed,
         };
         let mut numbers = Vec::with_capacity(places.len());
@@ -107,14 +108,14 @@ impl<T: Number> Column<T> {
             filed.file.read_at((start * T::BYTES) as u64, piece)?;
             numbers.extend(piece.chunks_exact(T::BYTES).map(T::get));
         }
-        Ok(numbers)
+        Ok(Cow::Owned(numbers))
     }
 
     /// All numbers, in memory.
     pub fn into_held(self) -> Result<Vec<T>> {
         match self {
             Column::Held(numbers) => Ok(numbers),
-            filed => filed.read(0..filed.len()),
+            filed => Ok(filed.read(0..filed.len())?.into_owned()),
         }
     }
 
@@ -138,17 +139,17 @@ mod tests {
             column.extend(&codes[..5]).unwrap();
             column.extend(&codes[5..]).unwrap();
             assert_eq!(column.len(), codes.len());
-            assert_eq!(column.read(4..PIECE + 9).unwrap(), codes[4..PIECE + 9]);
+            assert_eq!(*column.read(4..PIECE + 9).unwrap(), codes[4..PIECE + 9]);
             assert!(column.read(7..7).unwrap().is_empty());
             assert_eq!(column.filed_bytes(), folder.map_or(0, |_| 4 * codes.len() as u64));
             assert_eq!(column.into_held().unwrap(), codes);
 
             let mut times = Column::new(folder).unwrap();
             times.extend(&[i64::MIN, -1, 0, i64::MAX]).unwrap();
-            assert_eq!(times.read(0..4).unwrap(), [i64::MIN, -1, 0, i64::MAX]);
+            assert_eq!(*times.read(0..4).unwrap(), [i64::MIN, -1, 0, i64::MAX]);
             let mut marks = Column::new(folder).unwrap();
             marks.extend(&[true, false, true]).unwrap();
-            assert_eq!(marks.read(1..3).unwrap(), [false, true]);
+            assert_eq!(*marks.read(1..3).unwrap(), [false, true]);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Records of numbers, handed out to parts: what the memory has no room for waits in a scratch file, written once and read
+//! Records, handed out to parts: what the memory has no room for waits in a scratch file, written once and read
 //! once.
 
 use std::path::{Path, PathBuf};
@@ -11,8 +11,6 @@ use crate::error::Result;
 const LEAST: usize = 1 << 10;
 
 pub struct Parts {
-    /// Bytes of a record.
-    width: usize,
     /// Bytes that are held, of all parts together.
     room: usize,
     held: usize,
@@ -29,10 +27,9 @@ struct Part {
 }
 
 impl Parts {
-    /// `number` parts of records of `width` bytes. Up to `room` bytes are held, the others go into a nameless file in `folder`.
-    pub fn new(number: usize, width: usize, room: u64, folder: &Path) -> Self {
+    /// `number` parts. Up to `room` bytes are held, the others go into a nameless file in `folder`.
+    pub fn new(number: usize, room: u64, folder: &Path) -> Self {
         Parts {
-            width,
             room: usize::try_from(room).unwrap_or(usize::MAX),
             held: 0,
             parts: std::iter::repeat_with(Mutex::default).take(number).collect(),
@@ -41,15 +38,15 @@ impl Parts {
         }
     }
 
-    /// Appends a record to a part; `write` must write its bytes.
-    pub fn push(&mut self, part: usize, write: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
+    /// Appends a record to a part.
+    pub fn push(&mut self, part: usize, record: &[u8]) -> Result<()> {
         let held = &mut self.parts[part].get_mut().unwrap_or_else(PoisonError::into_inner).held;
-        if held.capacity() - held.len() < self.width {
+        if held.capacity() - held.len() < record.len() {
             // Not to twice as much: all parts together are what the room is for.
-            held.reserve_exact((held.len() / 4).max(LEAST).max(self.width));
+            held.reserve_exact((held.len() / 4).max(LEAST).max(record.len()));
         }
-        write(held);
-        self.held += self.width;
+        held.extend_from_slice(record);
+        self.held += record.len();
         if self.held > self.room { self.file_all() } else { Ok(()) }
     }
 
@@ -97,11 +94,6 @@ impl Parts {
         Ok(bytes)
     }
 
-    /// Bytes of a record.
-    pub fn width(&self) -> usize {
-        self.width
-    }
-
     /// Number of parts.
     pub fn len(&self) -> usize {
         self.parts.len()
@@ -125,9 +117,9 @@ mod tests {
     fn each_part_gets_its_records_in_order_whatever_the_room() {
         let dir = tempfile::tempdir().unwrap();
         for room in [0, 50, 1 << 20] {
-            let mut parts = Parts::new(3, 4, room, dir.path());
+            let mut parts = Parts::new(3, room, dir.path());
             for number in 0..1_000u32 {
-                parts.push(number as usize % 2, |bytes| bytes.extend(number.to_le_bytes())).unwrap();
+                parts.push(number as usize % 2, &number.to_le_bytes()).unwrap();
                 assert!(parts.held as u64 <= room);
             }
             assert_eq!(parts.filed_bytes() > 0, room < 4_000);

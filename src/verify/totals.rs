@@ -202,7 +202,9 @@ impl Totals {
             max_requests_per_batch: self.stats.iter().map(|s| s.max_requests_per_slice.into()).max().unwrap_or(0),
         };
         let seed = dataset.value("compose.seed").as_u64().unwrap_or(0);
-        let met = co_user_ratio(&self.reading, &self.tokens, |at| self.copies[at], dataset.batch_size, seed);
+        let met = co_user_ratio(self.reading.as_slice(), &self.tokens, |at| self.copies[at], dataset.batch_size, seed);
+        // What is in memory can be read.
+        let met = met.unwrap_or_default();
         Recomputed {
             metrics: Metrics::new(&self.stats, &counts, dataset.batch_size, met),
             counts,

@@ -11,7 +11,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("negatives", &["classes", "compose::plan", "error", "keys", "pipeline", "schema", "stats"]),
     ("payload", &["error", "tasks"]),
     ("dataset", &["error", "identity", "pipeline", "schema", "stats", "store", "tasks"]),
-    ("stats", &["classes", "compose::plan", "keys", "pipeline"]),
+    ("stats", &["classes", "compose::plan", "error", "keys", "pipeline"]),
     ("verify", &["error", "pipeline", "schema", "source", "stats", "store"]),
     ("check", &["error", "pipeline", "store"]),
     ("report", &["check::escape_xml", "error", "schema", "stats", "verify"]),

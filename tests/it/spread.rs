@@ -146,13 +146,13 @@ fn identities_meet_as_in_a_random_order() {
         batch.dedup();
         assert_eq!(batch.len(), b as usize, "an identity repeats");
     }
-    let ratio = co_user_ratio(&reading, &tokens, |_| false, b as usize, 1).expect("a ratio");
+    let ratio = co_user_ratio(reading.as_slice(), &tokens, |_| false, b as usize, 1).unwrap().expect("a ratio");
     assert!((0.97..1.03).contains(&ratio), "{ratio}");
     // The measure itself: a bare stride over identities in order is far from 1.
     let n = (identities * rows / b) as usize;
     let strided: Vec<u32> =
         (0..n).flat_map(|k| (0..b as usize).map(move |j| ((j * n + k) / rows as usize) as u32)).collect();
-    let stride = co_user_ratio(&strided, &tokens, |_| false, b as usize, 1).expect("a ratio");
+    let stride = co_user_ratio(strided.as_slice(), &tokens, |_| false, b as usize, 1).unwrap().expect("a ratio");
     assert!((0.10..0.13).contains(&stride), "{stride}");
 }
 

@@ -1,0 +1,69 @@
+//! Which input rows each part of the output wants, told by row group.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use super::prepare::Prepared;
+use super::sources::Carriers;
+use crate::error::Result;
+use crate::payload::{PartRows, Wanted};
+use crate::source::Source;
+use crate::store::Parts;
+
+pub struct WantedByGroup {
+    /// For each row group: parts and input rows, by part.
+    examples: Parts,
+    /// The same of requests' carriers.
+    carriers: Parts,
+    /// For each column, whether carriers bring it.
+    carried: Vec<bool>,
+}
+
+impl WantedByGroup {
+    /// `carried` tells of each column whether carriers bring it; `ranges` are the batches of each part.
+    pub fn new(prepared: &Prepared, carried: Vec<bool>, ranges: &[Range<usize>]) -> Result<Self> {
+        let Prepared { source, keys, composed, .. } = prepared;
+        let by_group = || prepared.parts(source.row_groups.len());
+        let mut wanted = WantedByGroup { examples: by_group(), carriers: by_group(), carried };
+        for (part, batches) in ranges.iter().enumerate() {
+            let keys = composed.part(keys, batches.clone())?;
+            push(&mut wanted.examples, source, part, &keys.plane.input_row)?;
+            if wanted.carried.contains(&true) {
+                push(&mut wanted.carriers, source, part, &Carriers::new(&keys.plane).rows)?;
+            }
+        }
+        wanted.examples.file_rest()?;
+        wanted.carriers.file_rest()?;
+        Ok(wanted)
+    }
+}
+
+/// Appends a part's rows, which are ascending, to the lists of their row groups.
+fn push(lists: &mut Parts, source: &Source, part: usize, rows: &[u32]) -> Result<()> {
+    let mut group = 0;
+    for row in rows {
+        while u64::from(*row)
+            >= u64::from(source.row_groups[group].first_row) + u64::from(source.row_groups[group].rows)
+        {
+            group += 1;
+        }
+        let mut record = [0; 8];
+        record[..4].copy_from_slice(&(part as u32).to_le_bytes());
+        record[4..].copy_from_slice(&row.to_le_bytes());
+        lists.push(group, &record)?;
+    }
+    Ok(())
+}
+
+impl Wanted for WantedByGroup {
+    fn of(&self, column: usize, row_group: usize) -> Result<Vec<PartRows<'_>>> {
+        let records = if self.carried[column] { &self.carriers } else { &self.examples }.read(row_group)?;
+        let word = |record: &[u8], at: usize| record[at..at + 4].try_into().map_or(0, u32::from_le_bytes);
+        let pairs: Vec<(u32, u32)> = records.chunks_exact(8).map(|record| (word(record, 0), word(record, 4))).collect();
+        let of = |own: &[(u32, u32)]| PartRows {
+            part: own[0].0 as usize,
+            rows: Cow::Owned(own.iter().map(|(_, row)| *row).collect()),
+        };
+        Ok(pairs.chunk_by(|a, b| a.0 == b.0).map(of).collect())
+    }
+}
