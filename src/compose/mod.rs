@@ -15,6 +15,7 @@ mod spread;
 mod window;
 
 pub use deal::deal;
+pub use pack::Requests;
 pub use plan::{Plan, Pool};
 pub use rng::Rng;
 pub use spread::{Slots, Spreader};

@@ -108,6 +108,33 @@ impl FiledKeys {
         FiledKeys { shape, input_row, codes, time, positive }
     }
 
+    /// No rows, with the columns of `shape`, in files in `folder`.
+    pub fn empty(mut shape: KeyPlane, folder: &Path) -> Result<Self> {
+        let codes = shape.codes_mut().into_iter().map(|(field, _)| Ok((field, Column::new(Some(folder))?)));
+        Ok(FiledKeys {
+            codes: codes.collect::<Result<_>>()?,
+            input_row: Column::new(Some(folder))?,
+            time: shape.time.as_ref().map(|_| Column::new(Some(folder))).transpose()?,
+            positive: shape.positive.as_ref().map(|_| Column::new(Some(folder))).transpose()?,
+            shape,
+        })
+    }
+
+    /// Appends the rows of a plane with the same columns.
+    pub fn extend(&mut self, plane: &mut KeyPlane) -> Result<()> {
+        self.input_row.extend(&plane.input_row)?;
+        for ((_, column), (_, codes)) in self.codes.iter_mut().zip(plane.codes_mut()) {
+            column.extend(codes)?;
+        }
+        if let (Some(column), Some(time)) = (&mut self.time, &plane.time) {
+            column.extend(time)?;
+        }
+        if let (Some(column), Some(positive)) = (&mut self.positive, &plane.positive) {
+            column.extend(positive)?;
+        }
+        Ok(())
+    }
+
     pub fn len(&self) -> usize {
         self.input_row.len()
     }
@@ -119,12 +146,7 @@ impl FiledKeys {
     /// Identities, and these columns as far as they are there; the plane lacks all others.
     pub fn read(&self, rows: Range<usize>, columns: &[Key]) -> Result<KeyPlane> {
         let wanted = |key: &Key| columns.contains(key);
-        let has = |field: &Field| *field == Field::Identity || wanted(&Key::Code(field.clone()));
-        let mut plane = self.shape.without_rows();
-        plane.request = plane.request.filter(|_| has(&Field::Request));
-        plane.item = plane.item.filter(|_| has(&Field::Item));
-        plane.label = plane.label.filter(|_| has(&Field::Label));
-        plane.columns.retain(|(name, _)| has(&Field::Column(name.clone())));
+        let mut plane = self.shape.only(columns);
         for (field, codes) in plane.codes_mut() {
             if let Some((_, column)) = self.codes.iter().find(|(name, _)| *name == field) {
                 *codes = column.read(rows.clone())?.into_owned();
@@ -208,28 +230,5 @@ impl FiledKeys {
         let codes = self.codes.iter().map(|(_, codes)| codes.filed_bytes()).sum::<u64>();
         let time = self.time.as_ref().map_or(0, Column::filed_bytes);
         self.input_row.filed_bytes() + codes + time + self.positive.as_ref().map_or(0, Column::filed_bytes)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    impl FiledKeys {
-        /// Of a plane.
-        pub fn of(plane: &mut KeyPlane, folder: &Path) -> Self {
-            fn filed<T: crate::store::Number>(numbers: &[T], folder: &Path) -> Column<T> {
-                let mut column = Column::new(Some(folder)).unwrap();
-                column.extend(numbers).unwrap();
-                column
-            }
-            FiledKeys {
-                shape: plane.without_rows(),
-                input_row: filed(&plane.input_row, folder),
-                time: plane.time.as_ref().map(|time| filed(time, folder)),
-                positive: plane.positive.as_ref().map(|positive| filed(positive, folder)),
-                codes: plane.codes_mut().into_iter().map(|(field, codes)| (field, filed(codes, folder))).collect(),
-            }
-        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::Key;
 use crate::pipeline::Field;
 
 /// One key column as dense codes.
@@ -146,6 +147,18 @@ impl KeyPlane {
             positive: self.positive.as_ref().map(|_| Vec::new()),
             columns: self.columns.iter().map(|(name, codes)| (name.clone(), codes.without_rows())).collect(),
         }
+    }
+
+    /// Identities and these columns, as far as they are there, and times; without rows.
+    pub fn only(&self, columns: &[Key]) -> Self {
+        let has = |field: Field| columns.contains(&Key::Code(field));
+        let mut plane = self.without_rows();
+        plane.request = plane.request.filter(|_| has(Field::Request));
+        plane.item = plane.item.filter(|_| has(Field::Item));
+        plane.label = plane.label.filter(|_| has(Field::Label));
+        plane.columns.retain(|(name, _)| has(Field::Column(name.clone())));
+        plane.positive = plane.positive.filter(|_| columns.contains(&Key::Positive));
+        plane
     }
 
     /// These rows, in the order given.

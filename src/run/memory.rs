@@ -191,5 +191,5 @@ impl KeyBytes {
 
 /// Whether keys that are on file are composed in parts.
 pub fn in_parts(p: &Pipeline, rows: usize) -> bool {
-    p.mode == Mode::UserSpread && (p.remainder != Remainder::Pad || rows.is_multiple_of(p.batch_size))
+    p.mode != Mode::IdentityGrouped && (p.remainder != Remainder::Pad || rows.is_multiple_of(p.batch_size))
 }

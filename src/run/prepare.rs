@@ -109,7 +109,7 @@ pub fn prepare(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result
 /// The plan of keys on file, without its order.
 fn filed_plan(filed: &FiledKeys, p: &Pipeline, room: &KeyRoom) -> Result<(Plan, Positions)> {
     if in_parts(p, filed.len()) {
-        return partitioned::spread(filed, p, room);
+        return partitioned::compose(filed, p, room);
     }
     let deciding = match p.mode {
         Mode::UserSpread => Vec::new(),
