@@ -105,8 +105,13 @@ pub fn check(expectations: &[Expectation], figures: &Figures, baseline: Option<&
     expectations.iter().map(|e| one(e, figures, baseline)).collect()
 }
 
+/// Metrics that are shares of all pairs.
+const RATES_OF_PAIRS: [&str; 3] = ["same_user_rate", "excluded_rate", "false_negative_rate"];
+
 fn one(e: &Expectation, figures: &Figures, baseline: Option<&Figures>) -> Checked {
     let empty = figures.get("counts.rows_out").copied().flatten() == Some(0.0);
+    let count = |name: &str| figures.get(name).copied().flatten();
+    let alone = count("counts.rows_out").is_some() && count("counts.rows_out") == count("counts.batches");
     let value = figures.get(&e.metric).copied().flatten();
     let problem = match (figures.contains_key(&e.metric), value) {
         (false, _) => {
@@ -120,6 +125,9 @@ fn one(e: &Expectation, figures: &Figures, baseline: Option<&Figures>) -> Checke
             Some("it has no value here: the role it needs is not mapped, or nothing could be measured".into())
         }
         (true, Some(_)) if empty => Some("the dataset has no rows".into()),
+        (true, Some(_)) if alone && RATES_OF_PAIRS.contains(&e.metric.as_str()) => {
+            Some("no two rows share a batch, so there are no pairs".into())
+        }
         (true, Some(value)) => unmet(e, value, baseline),
     };
     Checked { metric: e.metric.clone(), level: e.level, value, problem }
@@ -178,5 +186,14 @@ mod tests {
         let zero = Figures::from([("a".into(), Some(0.0))]);
         assert!(!met(expect("a", None, None, Some(1e9)), Some(&zero)));
         assert!(!met(expect("a", Some(f64::NAN), None, None), None));
+
+        // A rate of pairs, where each batch has one row.
+        let rate = |batches: f64| {
+            let counts = [("counts.rows_out", 5.0), ("counts.batches", batches), ("same_user_rate", 0.0)];
+            let figures: Figures = counts.into_iter().map(|(name, value)| (name.to_owned(), Some(value))).collect();
+            check(&[expect("same_user_rate", None, Some(0.1), None)], &figures, None)[0].problem.is_none()
+        };
+        assert!(rate(3.0));
+        assert!(!rate(5.0));
     }
 }

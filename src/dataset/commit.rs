@@ -18,12 +18,37 @@ pub fn check_target(target: &Path, overwrite: bool) -> Result<()> {
     if !overwrite {
         return Err(Error::output(target, "it exists", "use --overwrite to replace a dataset, or choose another path"));
     }
+    if store::is_link(target) {
+        return Err(Error::output(
+            target,
+            "it is a symbolic link, which would be replaced itself",
+            "name the folder that it leads to, or choose another path",
+        ));
+    }
     if !holds_dataset(target) {
         return Err(Error::output(
             target,
             "it holds no batchwright dataset, so it is not replaced",
             "choose another path, or move what is there away",
         ));
+    }
+    Ok(())
+}
+
+/// Refuses to replace a folder that holds some of the input.
+pub fn check_inputs<'a>(target: &Path, inputs: impl Iterator<Item = &'a Path>) -> Result<()> {
+    if !store::exists(target) {
+        return Ok(());
+    }
+    let folder = store::canonical(target)?;
+    for input in inputs {
+        if store::canonical(input)?.starts_with(&folder) {
+            return Err(Error::output(
+                target,
+                format!("{} is input of this run, and would be replaced with it", input.display()),
+                "choose another path, or move the input away",
+            ));
+        }
     }
     Ok(())
 }

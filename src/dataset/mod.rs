@@ -15,7 +15,7 @@ mod tables;
 mod trial;
 
 pub use bitmaps::{BitmapChunk, encode_bitmaps};
-pub use commit::{check_target, commit, holds_dataset};
+pub use commit::{check_inputs, check_target, commit, holds_dataset};
 pub use cuts::{Cuts, ShardCut};
 pub use encode::ColumnSource;
 pub use encoding::{ColumnHints, LeafEncoding, LeafStorage, writer_properties};

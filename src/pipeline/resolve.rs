@@ -255,6 +255,13 @@ fn check_roles(p: &Pipeline) -> Result<()> {
             "set identity.keep_raw = true, or map another column",
         );
     }
+    if p.hash == Hash::Blake3 && p.label.as_ref().is_some_and(|label| p.identity.contains(label)) {
+        return refuse(
+            "columns.label",
+            "it is also an identity column, and classes would show what blake3 hides",
+            "map another column",
+        );
+    }
     if !p.keep_raw && p.time.as_ref().is_some_and(|time| p.identity.contains(time)) {
         return refuse(
             "columns.time",

@@ -55,6 +55,7 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
     dataset::check_target(&p.output, settings.overwrite)?;
     let prepared = prepare(p, settings, progress)?;
     let Prepared { source, composed, positives, .. } = &prepared;
+    dataset::check_inputs(&p.output, source.shards.iter().map(|shard| shard.path.as_path()))?;
     let staging = Staging::beside(&p.output)?;
     let root = staging.dataset();
     store::create_dir_all(&root.join("_batchwright"))?;

@@ -13,6 +13,7 @@ mod lists;
 mod predicate;
 mod preflight;
 mod row_group;
+mod sql;
 mod stored;
 
 pub use decode::{SMALL_ARRAY, decode, decode_each};
@@ -21,3 +22,4 @@ pub use guard::{silence_guarded_panics, unless_panic};
 pub use predicate::{Predicate, plain_text};
 pub use preflight::{HIVE_NULL, InputColumn, RowGroup, Shard, Source};
 pub use row_group::{polars_footer, read_row_group};
+pub use sql::{predicate_expr, widen_integers};

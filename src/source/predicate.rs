@@ -7,7 +7,6 @@ use arrow::datatypes::FieldRef;
 use polars::prelude::{
     AggExpr, Column, DataFrame, DataType, Expr, IntoLazy, ParallelStrategy, PlSmallStr, PolarsError,
 };
-use polars::sql::sql_expr;
 use polars_io::parquet::metadata::FileMetadataRef;
 use polars_plan::plans::{AExpr, ArenaExprIter, ExprToIRContext, is_inherently_nondeterministic, to_expr_ir};
 use polars_plan::prelude::Arena;
@@ -15,6 +14,7 @@ use polars_plan::prelude::Arena;
 use super::guard::guarded;
 use super::preflight::{InputColumn, RowGroup, Source};
 use super::row_group::{polars_footer, read_row_group};
+use super::sql::{predicate_expr, widen_integers};
 use crate::error::{Error, Place, Result};
 use crate::store;
 
@@ -38,7 +38,7 @@ impl Predicate {
             return Err(bad("it is empty".into(), "leave it out to take all rows"));
         }
         let expr = guarded(&Place::default(), || {
-            sql_expr(sql).map_err(|e| {
+            predicate_expr(sql).map_err(|e| {
                 bad(
                     if discreet { NOT_UNDERSTOOD.into() } else { describe(&e, sql) },
                     "write it as in SQL's WHERE, with names that SQL reserves (\"user\", \"order\") in double quotes",
@@ -102,6 +102,7 @@ impl Predicate {
                     .map_err(|e| Error::damaged(place.clone(), e))?;
             }
             plain_text(&mut frame);
+            widen_integers(&mut frame);
             let bad = |e: PolarsError| {
                 // Values may be part of the message of a failed conversion: only errors of structure are quoted.
                 let problem = match &e {

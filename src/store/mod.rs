@@ -16,6 +16,7 @@ pub use tally::{DigestWriter, digest_file};
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{CWD, RenameFlags};
 
@@ -49,6 +50,10 @@ pub fn exists(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }
 
+pub fn is_link(path: &Path) -> bool {
+    path.is_symlink()
+}
+
 pub fn is_dir(path: &Path) -> bool {
     path.is_dir()
 }
@@ -61,10 +66,16 @@ pub fn canonical(path: &Path) -> Result<std::path::PathBuf> {
     fs::canonicalize(path).map_err(|e| Error::io("look at", path, e))
 }
 
-/// A file without a name, which vanishes with the process.
+/// A file without a name, which vanishes with the process. So do folders that were not there before.
 pub fn scratch(dir: &Path) -> Result<File> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let missing: Vec<&Path> = dir.ancestors().take_while(|folder| !exists(folder)).collect();
     create_dir_all(dir)?;
-    tempfile::tempfile_in(dir).map_err(|e| Error::io("create a scratch file in", dir, e))
+    let file = tempfile::tempfile_in(dir).map_err(|e| Error::io("create a scratch file in", dir, e));
+    // A folder that somebody else uses now stays.
+    missing.into_iter().take_while(|folder| fs::remove_dir(folder).is_ok()).for_each(drop);
+    file
 }
 
 /// Sorted names below a folder.

@@ -17,7 +17,7 @@ use super::rows::{BatchRows, SliceKey, ints};
 use crate::error::{Error, Place, Result};
 use crate::pipeline::{Field, Keep, Layout, Nulls, Pipeline, Remainder};
 use crate::schema;
-use crate::source::{HIVE_NULL, discover, polars_footer, read_row_group, unless_panic};
+use crate::source::{HIVE_NULL, discover, polars_footer, predicate_expr, read_row_group, unless_panic, widen_integers};
 use crate::store;
 
 /// One row of the input that passed `where` and the null policy.
@@ -136,17 +136,20 @@ impl Witness {
             let column = frame.column(name).map_err(|_| unread(name))?;
             Ok(digests(column.as_materialized_series()))
         };
+        let height = frame.height();
         let truth = |sql: &Option<String>| -> Result<Vec<bool>> {
-            let Some(sql) = sql else { return Ok(vec![true; frame.height()]) };
+            let Some(sql) = sql else { return Ok(vec![true; height]) };
             let bad = || {
                 Error::pipeline("--against", "a predicate can't be evaluated", "run `batchwright plan` for the reason")
             };
-            let expr = polars::sql::sql_expr(sql).map_err(|_| bad())?;
-            let out = frame.clone().lazy().select([expr.alias("p")]).collect().map_err(|_| bad())?;
+            let expr = predicate_expr(sql).map_err(|_| bad())?;
+            let mut frame = frame.clone();
+            widen_integers(&mut frame);
+            let out = frame.lazy().select([expr.alias("p")]).collect().map_err(|_| bad())?;
             let out = out.column("p").map_err(|_| bad())?.as_materialized_series().clone();
             let values = out.bool().map_err(|_| bad())?;
             let truth: Vec<bool> = values.iter().map(|v| v == Some(true)).collect();
-            Ok(if truth.len() == 1 { vec![truth[0]; frame.height()] } else { truth })
+            Ok(if truth.len() == 1 { vec![truth[0]; height] } else { truth })
         };
         let names = frame.get_column_names();
         self.payload = names.iter().map(|n| n.to_string()).filter(|n| !hidden(p, n) && !first_only(p, n)).collect();
@@ -358,8 +361,8 @@ impl Witness {
 
 /// A role's column is not in the frame.
 fn unread(name: &str) -> Error {
-    let problem = format!("column `{name}` is of a type that this check does not read");
-    Error::pipeline("--against", problem, "verify without --against, or write the column with another type")
+    let problem = format!("the input has no column `{name}`, or of a type that this check does not read");
+    Error::pipeline("--against", problem, "give the input that the dataset was made from, or verify without --against")
 }
 
 /// Whether a column of the input is not in the payload.

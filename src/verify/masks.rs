@@ -185,8 +185,12 @@ fn resolve<'a>(
     for name in rule.trim_start_matches("same:").split('+') {
         let values: Vec<Option<u128>> = match name {
             "identity" => view.user.iter().map(|u| Some(*u as u64 as u128)).collect(),
-            "item" => view.item.iter().map(|i| Some(*i as u64 as u128)).collect(),
-            "request" if view.request.len() == view.rows => view.request.clone(),
+            "item" if view.item.len() == view.rows => view.item.iter().map(|i| Some(*i as u64 as u128)).collect(),
+            "request" if view.request.len() == view.rows => {
+                // Null requests agree with none; what of copies is known from their examples.
+                let requests = view.request.iter().zip(&view.null_request);
+                requests.map(|(request, is_null)| request.filter(|_| !is_null)).collect()
+            }
             "label" if view.label.len() == view.rows => {
                 // Rows without a label are a class of their own.
                 let digest = |l: &Option<String>| Some(xxhash_rust::xxh3::xxh3_128(format!("{l:?}").as_bytes()));

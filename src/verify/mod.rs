@@ -53,6 +53,7 @@ pub struct Recomputed {
 /// an error; whatever else is wrong is a finding.
 pub fn verify(root: &Path, against: Option<&Pipeline>, sample: Option<f64>) -> Result<Verdict> {
     let dataset = Dataset::open(root)?;
+    let sample = sample.map(|share| rows::at_least_one(share, dataset.count("batches")));
     let mut findings = Findings::default();
     let readable = files::check(&dataset, &mut findings);
     let mut totals = totals::Totals::new(sample);

@@ -103,7 +103,18 @@ impl Wanted {
 
 /// Whether a batch is in the sample; the same ones each time.
 pub fn in_sample(sample: Option<f64>, batch: i64) -> bool {
-    sample.is_none_or(|share| (xxh3_64(&batch.to_le_bytes()) >> 11) as f64 / ((1u64 << 53) as f64) < share)
+    sample.is_none_or(|share| place_in_sample(batch) < share)
+}
+
+/// The share of `batches` batches that is sampled: one of them at least.
+pub fn at_least_one(share: f64, batches: u64) -> f64 {
+    let first = (0..batches as i64).map(place_in_sample).fold(1.0, f64::min);
+    share.max(first.next_up())
+}
+
+/// From 0 to 1.
+fn place_in_sample(batch: i64) -> f64 {
+    (xxh3_64(&batch.to_le_bytes()) >> 11) as f64 / ((1u64 << 53) as f64)
 }
 
 /// Calls `see` with each batch, in order. Batches that ranks do not share, or whose slices have a wrong length, are findings.

@@ -181,6 +181,31 @@ fn an_overwrite_that_fails_leaves_the_old_dataset() {
 }
 
 #[test]
+fn an_overwrite_replaces_neither_its_input_nor_a_link() {
+    let project = project();
+    project.succeed(&[]);
+    std::fs::create_dir(project.path("out/in")).unwrap();
+    std::fs::copy(project.path("data/a.parquet"), project.path("out/in/a.parquet")).unwrap();
+    std::os::unix::fs::symlink("out", project.path("link")).unwrap();
+    let project = project.arg("--overwrite");
+    let into_link = project.command("run", &["--output", "link"]);
+    assert_eq!(into_link.code, 2);
+    assert!(into_link.stderr.contains("symbolic link"), "{}", into_link.stderr);
+    project.arg("--input").arg("out/in").fails(&["output out", "out/in/a.parquet is input of this run"]);
+}
+
+#[test]
+fn a_plan_leaves_nothing() {
+    let project = project();
+    let plan = project.command("plan", &["--memory", "1", "--spill-dir", "scratch/deep"]);
+    assert_eq!(plan.code, 0, "{}", plan.stderr);
+    let left = std::fs::read_dir(project.path("")).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut left: Vec<_> = left.collect();
+    left.sort();
+    assert_eq!(left, ["data", "pipeline.toml"]);
+}
+
+#[test]
 fn a_composed_dataset_is_no_input() {
     let project = project();
     project.succeed(&[]);

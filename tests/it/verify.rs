@@ -148,6 +148,37 @@ fn a_correct_dataset_has_no_findings_in_any_mode_layout_or_encoding() {
     }
 }
 
+#[test]
+fn a_sample_has_a_batch_at_least() {
+    let project = project();
+    project.succeed(&[]);
+    let mut verify = Command::new(env!("CARGO_BIN_EXE_batchwright"));
+    verify.current_dir(project.path("")).args(["verify", "out", "--format", "json", "--sample", "0.001%"]);
+    let verdict: Value = serde_json::from_slice(&verify.output().unwrap().stdout).unwrap();
+    assert_eq!(verdict["batches"], 1);
+}
+
+#[test]
+fn a_column_with_the_name_of_a_role_is_a_column() {
+    let rows = crate::support::table(vec![
+        ("user_id", Arc::new(arrow::array::Int64Array::from_iter_values(0..4)) as ArrayRef),
+        ("item", Arc::new(arrow::array::Int64Array::from(vec![1, 1, 2, 2]))),
+    ]);
+    let project = Project::new(
+        r#"
+        input.shards = ["in.parquet"]
+        columns.identity = "user_id"
+        compose.batch_size = 4
+        mask.rules = ["same:item"]
+        output.path = "out"
+        "#,
+    )
+    .file("in.parquet", &rows);
+    project.succeed(&[]);
+    assert_eq!(project.manifest()["stats"]["excluded_rate"], 4.0 / 12.0);
+    assert_eq!(findings(&project, &["--against", "pipeline.toml"]), Vec::<Value>::new());
+}
+
 const PART: &str = "batches/part-00000.parquet";
 const STATS: &str = "_batchwright/stats.parquet";
 const MANIFEST: &str = "_batchwright/manifest.json";
