@@ -50,6 +50,14 @@ pub struct Witness {
     /// `bw_user` ↔ identity, `bw_item` ↔ item.
     pub(super) users: OneToOne,
     pub(super) items: OneToOne,
+    /// Users' tokens of whom it is not known which of several identities they are.
+    pub(super) interchangeable: HashSet<i64>,
+    /// The tokens of items that the shards have.
+    pub(super) item_tokens: HashSet<i64>,
+    /// No example was dropped.
+    pub(super) complete: bool,
+    /// Whether it is known what each token of the shards stands for.
+    pub(super) who_is_who: bool,
     known: HashMap<i64, HashSet<i64>>,
     filtered: u64,
     null_identity: u64,
@@ -80,6 +88,10 @@ impl Witness {
             digests: HashMap::new(),
             users: OneToOne::default(),
             items: OneToOne::default(),
+            interchangeable: HashSet::new(),
+            item_tokens: HashSet::new(),
+            complete: dataset.count("dropped") == 0,
+            who_is_who: false,
             known: HashMap::new(),
             filtered: 0,
             null_identity: 0,
@@ -254,22 +266,25 @@ impl Witness {
         std::iter::successors(self.by_payload.get(&payload).copied(), next)
     }
 
-    /// Known positives by `bw_user`, as `bw_item`; complete once every batch was seen, exact for those seen so far.
-    pub fn known(&self) -> &HashMap<i64, HashSet<i64>> {
-        &self.known
+    /// Known positives by `bw_user`, as `bw_item`, and whether these are all.
+    pub fn known(&self) -> (&HashMap<i64, HashSet<i64>>, bool) {
+        (&self.known, self.who_is_who)
     }
 
     /// After `settle`: which token stands for which item, and so the known positives.
     pub fn learn_items(&mut self, batch: &BatchRows) {
-        self.see(batch, &mut Findings::default());
+        self.look_at(batch, true, &mut Findings::default());
     }
 
     /// After [`Witness::learn_items`] of every batch: the known positives, and the examples as not yet seen.
     pub fn settle_items(&mut self) {
+        self.who_is_who =
+            self.interchangeable.is_empty() && self.item_tokens.iter().all(|token| self.items.knows(*token));
         for example in &mut self.examples {
             example.seen = false;
             if let (true, Some(item)) = (example.positive, example.item)
                 && let (Some(user), Some(item)) = (self.users.token.get(&example.identity), self.items.token.get(&item))
+                && !self.interchangeable.contains(user)
             {
                 self.known.entry(*user).or_default().insert(*item);
             }
@@ -278,6 +293,11 @@ impl Witness {
 
     /// Matches a batch's rows with examples: by payload, and by the identity that the token stands for.
     pub fn see(&mut self, batch: &BatchRows, findings: &mut Findings) {
+        self.look_at(batch, false, findings);
+    }
+
+    /// Learns tokens only from what can be but one identity, and one item.
+    fn look_at(&mut self, batch: &BatchRows, learns: bool, findings: &mut Findings) {
         let get = |name: &str| batch.frame.column(name).map(ints).unwrap_or_default();
         let (users, items, copies) = (get(schema::USER), get(schema::ITEM), get(schema::COPY));
         let anchors =
@@ -294,7 +314,14 @@ impl Witness {
                 (Some(known), Some(token)) => known == token,
                 _ => true,
             };
-            let found = find(&|e| open(e) && own(e) && same_item(e)).or_else(|| find(&|e| open(e) && own(e)));
+            let unsure = self.interchangeable.contains(&users[slot]) || !self.users.knows(users[slot]);
+            // Those of an identity that has the token leave those that nobody has to others.
+            let sure = |e: &Example| self.users.token.contains_key(&e.identity) && own(e);
+            let found = find(&|e| open(e) && sure(e) && same_item(e))
+                .or_else(|| find(&|e| open(e) && sure(e)))
+                .or_else(|| find(&|e| open(e) && own(e) && same_item(e)))
+                .or_else(|| find(&|e| open(e) && own(e)))
+                .or_else(|| find(&open).filter(|_| unsure));
             let Some(ordinal) = found else {
                 let (column, problem) = if self.candidates(payload).next().is_none() {
                     ("", "no example of the input has this payload")
@@ -314,20 +341,40 @@ impl Witness {
             let anchor_fits = alike(&|o| anchor == Some(self.examples[o].positive));
             let first = firsts.get(slot).copied().flatten();
             let first_fits = first.is_none_or(|first| alike(&|o| self.first_values.get(o) == Some(&first)));
+            // Who else it may be; of the interchangeable, anybody.
+            let who_it_may_be = || {
+                let all = self.candidates(payload).map(|o| &self.examples[o as usize]);
+                all.filter(|e| own(e) || unsure)
+            };
+            let (identity, item) = {
+                let found = &self.examples[ordinal as usize];
+                (found.identity, found.item)
+            };
+            let one_identity = who_it_may_be().all(|e| e.identity == identity);
+            let one_item = who_it_may_be().all(|e| e.item == item);
+            let item_token = items.get(slot).copied();
+            let item_fits = item_token.is_none_or(|token| {
+                who_it_may_be().any(|e| e.item.is_none_or(|item| self.items.may_agree(item, token)))
+            });
             let example = &mut self.examples[ordinal as usize];
             example.seen = true;
-            let (identity, item, positive) = (example.identity, example.item, example.positive);
+            let positive = example.positive;
             if !first_fits {
                 let problem = "the request columns are not those of the input";
                 findings.add_of_kind("request columns", batch.finding(Some(slot), "", problem));
             }
-            if !self.users.agree(identity, users[slot]) {
+            let user_fits = self.users.may_agree(identity, users[slot]) || !one_identity;
+            if learns && one_identity {
+                self.users.agree(identity, users[slot]);
+            }
+            if !user_fits {
                 let problem = "the token stands for another identity elsewhere";
                 findings.add_of_kind("identities", batch.finding(Some(slot), schema::USER, problem));
             }
-            if let (Some(item), Some(token)) = (item, items.get(slot))
-                && !self.items.agree(item, *token)
-            {
+            if let (true, true, Some(item), Some(token)) = (learns, one_item, item, item_token) {
+                self.items.agree(item, token);
+            }
+            if !item_fits {
                 let problem = "the token stands for another item elsewhere";
                 findings.add_of_kind("items", batch.finding(Some(slot), schema::ITEM, problem));
             }

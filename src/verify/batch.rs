@@ -73,6 +73,17 @@ fn requests_of(dataset: &Dataset, batch: &BatchRows, column: &Column) -> Vec<Opt
     requests
 }
 
+/// Whether some copy's null request may be that of several examples in the batch.
+fn requests_are_open(dataset: &Dataset, batch: &BatchRows, view: &View, prior: &Prior) -> bool {
+    let copied = |slot: usize| view.copy.get(slot).is_some_and(|copy| *copy > 0);
+    let nulls = |slot: usize| view.null_request.get(slot) == Some(&true);
+    if prior.alike.is_empty() || !(0..view.rows).any(|slot| copied(slot) && nulls(slot)) {
+        return false;
+    }
+    let keys = super::totals::example_keys(dataset, batch);
+    keys.iter().enumerate().any(|(slot, key)| copied(slot) && nulls(slot) && prior.alike.contains(key))
+}
+
 fn bools(column: &Column) -> Vec<bool> {
     let values = column.as_materialized_series().bool().ok();
     values.map(|c| c.iter().map(|b| b.unwrap_or(false)).collect()).unwrap_or_default()
@@ -141,6 +152,7 @@ pub fn check(
     groups(dataset, batch, &view, findings);
     requests(dataset, batch, &view, findings);
     let mut stats = describe(dataset, batch, &view);
+    stats.requests = stats.requests.filter(|_| !requests_are_open(dataset, batch, &view, prior));
     masks::check(dataset, batch, &view, (prior, witness), findings, &mut stats);
     totals.add(dataset, batch, view, stats, findings);
 }

@@ -27,8 +27,8 @@ impl Witness {
                     findings.add_of_kind("items", Finding::of(schema::ITEMS, problem).column("rows_before_dedup"));
                 }
                 // Nulls are items of their own, and look alike.
-                let known = value.and_then(|value| self.item_token(value));
-                if value.is_some() && before.contains_key(&token) && known != Some(token) {
+                let fits = value.is_none_or(|value| self.items.may_agree(value, token));
+                if !fits && before.contains_key(&token) {
                     let problem = format!("item {token}: the value is that of another item");
                     findings.add_of_kind("items", Finding::of(schema::ITEMS, problem).column(column));
                 }
@@ -50,7 +50,7 @@ impl Witness {
             recorded.insert(user, items);
         }
         let all = self.knows_all_tokens();
-        for (user, known) in self.known() {
+        for (user, known) in self.known().0 {
             let own = recorded.get(user).map_or(&[][..], Vec::as_slice);
             // The table may have items that only rows without a token here had.
             if known.iter().any(|item| own.binary_search(item).is_err()) {
@@ -71,14 +71,10 @@ impl Witness {
         rows
     }
 
-    /// The token of an item by its value's digest.
-    fn item_token(&self, value: u128) -> Option<i64> {
-        self.items.token.get(&value).copied()
-    }
-
     /// Whether every identity and item of the input is in the shards.
     fn knows_all_tokens(&self) -> bool {
         let known = |e: &Example| e.item.is_none_or(|item| self.items.token.contains_key(&item));
-        self.examples.iter().all(|e| known(e) && self.users.token.contains_key(&e.identity))
+        let identity = |e: &Example| self.users.token.contains_key(&e.identity);
+        self.who_is_who && self.examples.iter().all(|e| known(e) && identity(e))
     }
 }

@@ -179,7 +179,8 @@ fn resolve<'a>(
     rule: &str,
 ) -> Rule<'a> {
     if rule == "known_positive" {
-        return witness.map_or(Rule::Known(&prior.positives, false), |w| Rule::Known(w.known(), true));
+        let (known, all) = witness.map_or((&prior.positives, false), Witness::known);
+        return Rule::Known(known, all);
     }
     let mut keys: Vec<Option<u128>> = vec![Some(0); view.rows];
     for name in rule.trim_start_matches("same:").split('+') {

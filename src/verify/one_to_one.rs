@@ -14,4 +14,15 @@ impl OneToOne {
     pub fn agree(&mut self, value: u128, token: i64) -> bool {
         *self.token.entry(value).or_insert(token) == token && *self.value.entry(token).or_insert(value) == value
     }
+
+    /// Whether nothing known speaks against a pair.
+    pub fn may_agree(&self, value: u128, token: i64) -> bool {
+        self.token.get(&value).is_none_or(|known| *known == token)
+            && self.value.get(&token).is_none_or(|known| *known == value)
+    }
+
+    /// Whether it is known what a token stands for.
+    pub fn knows(&self, token: i64) -> bool {
+        self.value.contains_key(&token)
+    }
 }

@@ -225,7 +225,7 @@ impl Totals {
             return notes;
         }
         let recomputed = self.recomputed(dataset);
-        balance(dataset, &recomputed.counts, findings);
+        balance(dataset, &recomputed.counts, self.stats.iter().all(|s| s.requests.is_some()), findings);
         self.compare_metrics(dataset, &recomputed, findings);
         self.check_caps(dataset, findings);
         check_mixing(dataset, &recomputed, findings);
@@ -324,7 +324,8 @@ fn check_mixing(dataset: &Dataset, recomputed: &Recomputed, findings: &mut Findi
     }
 }
 
-fn balance(dataset: &Dataset, seen: &Counts, findings: &mut Findings) {
+/// `told`: the requests of every batch could be counted.
+fn balance(dataset: &Dataset, seen: &Counts, told: bool, findings: &mut Findings) {
     let count = |name: &str| dataset.count(name);
     let out = count("filtered") + count("null_identity") + count("duplicates") + count("dropped");
     if count("rows_in") + count("copies") != out + count("rows_out") {
@@ -340,7 +341,7 @@ fn balance(dataset: &Dataset, seen: &Counts, findings: &mut Findings) {
         ("items", seen.items, in_payload("item")),
         ("requests", seen.requests, seen.requests > 0),
         ("batches", seen.batches, true),
-        ("max_requests_per_batch", seen.max_requests_per_batch, seen.requests > 0),
+        ("max_requests_per_batch", seen.max_requests_per_batch, seen.requests > 0 && told),
     ];
     for (name, seen, known) in pairs {
         if known && count(name) != seen {

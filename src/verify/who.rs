@@ -13,6 +13,7 @@ impl Witness {
     pub fn learn(&mut self, batch: &BatchRows) {
         let get = |name: &str| batch.frame.column(name).map(ints).unwrap_or_default();
         let (users, copies) = (get(schema::USER), get(schema::COPY));
+        self.item_tokens.extend(get(schema::ITEM));
         let payload = row_digests(&batch.frame, &self.payload);
         for (slot, payload) in payload.iter().enumerate() {
             if copies.get(slot) != Some(&0) {
@@ -33,7 +34,7 @@ impl Witness {
     }
 
     /// After [`Witness::learn`] of every batch: settles which token stands for which identity. Identities whose examples have
-    /// the same payload, value for value, are interchangeable.
+    /// the same payload, value for value, are interchangeable; who is meant then stays open.
     pub fn settle(&mut self) {
         let mut sums: BTreeMap<u128, (u128, u64)> = BTreeMap::new();
         for example in self.examples.iter().filter(|e| e.survives) {
@@ -42,17 +43,29 @@ impl Witness {
         }
         let mut by_sum: HashMap<u128, Vec<u128>> = HashMap::new();
         sums.iter().for_each(|(identity, (sum, _))| by_sum.entry(*sum).or_default().push(*identity));
+        let groups: HashMap<u128, usize> = by_sum.iter().map(|(sum, same)| (*sum, same.len())).collect();
         let tokens: BTreeMap<i64, (u128, u64)> = self.sums.drain().collect();
         let mut unresolved: Vec<(u64, i64)> = Vec::new();
         for (token, (sum, rows)) in tokens {
-            let same = by_sum.get_mut(&sum).and_then(Vec::pop);
-            // Where examples were dropped, sums differ: what only one identity can have tells.
-            match same.or_else(|| self.alone.get(&token).copied()) {
+            if let Some(identity) = self.alone.get(&token).copied() {
+                self.users.agree(identity, token);
+                continue;
+            }
+            // Where examples were dropped, those of one identity may look like all of another's.
+            let same = by_sum.get_mut(&sum).filter(|_| self.complete);
+            match same.and_then(Vec::pop) {
                 Some(identity) => {
                     self.users.agree(identity, token);
+                    if groups.get(&sum) != Some(&1) {
+                        self.interchangeable.insert(token);
+                    }
                 }
                 None => unresolved.push((rows, token)),
             }
+        }
+        if !self.complete {
+            self.interchangeable.extend(unresolved.into_iter().map(|(_, token)| token));
+            return;
         }
         // What is left has only payload that others have too: the largest is the largest.
         unresolved.sort_unstable_by_key(|(rows, token)| (std::cmp::Reverse(*rows), *token));

@@ -179,6 +179,46 @@ fn a_column_with_the_name_of_a_role_is_a_column() {
     assert_eq!(findings(&project, &["--against", "pipeline.toml"]), Vec::<Value>::new());
 }
 
+#[test]
+fn rows_that_look_alike_are_not_held_against_one_another() {
+    use arrow::array::Int64Array;
+    let ints = |values: Vec<Option<i64>>| Arc::new(Int64Array::from(values)) as ArrayRef;
+    type Case = (&'static [&'static str], Vec<(&'static str, ArrayRef)>);
+    let alike: [Case; 3] = [
+        // Whose copy a row is of a null request.
+        (
+            &["columns.request=request", "compose.remainder=pad"],
+            vec![("user", ints(vec![Some(1); 3])), ("request", ints(vec![None; 3]))],
+        ),
+        // Whose rows were dropped.
+        (
+            &["compose.remainder=drop"],
+            vec![("user", ints((0..10).map(Some).collect())), ("item", ints((0..10).map(|k| Some(k % 3)).collect()))],
+        ),
+        // Which item a row shows.
+        (
+            &["columns.item=item", "input.drop=[\"item\"]", "mask.rules=[\"known_positive\"]"],
+            vec![("user", ints(vec![Some(1); 4])), ("item", ints((0..4).map(Some).collect()))],
+        ),
+    ];
+    for (sets, columns) in alike {
+        let project = Project::new(
+            r#"
+            input.shards = ["in.parquet"]
+            columns.identity = "user"
+            compose.batch_size = 4
+            output.path = "out"
+            "#,
+        )
+        .file("in.parquet", &crate::support::table(columns));
+        let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+        project.succeed(&sets);
+        assert_eq!(findings(&project, &[]), Vec::<Value>::new(), "{sets:?}");
+        let against = [&["--against", "pipeline.toml"][..], &sets].concat();
+        assert_eq!(findings(&project, &against), Vec::<Value>::new(), "{sets:?}");
+    }
+}
+
 const PART: &str = "batches/part-00000.parquet";
 const STATS: &str = "_batchwright/stats.parquet";
 const MANIFEST: &str = "_batchwright/manifest.json";
