@@ -32,6 +32,13 @@ impl Cuts {
         Cuts { shards }
     }
 
+    /// One shard, with row groups of so many batches.
+    #[cfg(test)]
+    pub fn whole(batches: usize, per_group: usize) -> Self {
+        let row_groups = pieces(0..batches, per_group).collect();
+        Cuts { shards: vec![ShardCut { batches: 0..batches, row_groups }] }
+    }
+
     /// Uncompressed bytes of a row group of all ranks.
     pub fn row_group_bytes(p: &Pipeline, row_bytes: u64) -> u64 {
         (per_row_group(p, row_bytes) as u64).saturating_mul(p.batch_size as u64).saturating_mul(row_bytes)

@@ -85,7 +85,9 @@ impl Composed {
                 return Ok(Part { batches, plane: Cow::Borrowed(plane), plan: Cow::Borrowed(&self.plan) });
             }
             (Keys::Held(plane), _) => {
-                let (examples, order) = by_example(&self.plan.order[positions.clone()]);
+                let rows = &self.plan.order[positions.clone()];
+                let (firsts, order) = distinct(rows);
+                let examples: Vec<u32> = firsts.into_iter().map(|at| rows[at as usize]).collect();
                 (plane.gather(&examples), order)
             }
             (Keys::Filed(_), Some(parted)) => parted.read(&batches, &positions)?,
@@ -107,7 +109,7 @@ impl Parted {
             self.batches.iter().enumerate().filter(|(_, part)| part.start < batches.end && part.end > batches.start);
         let read: Vec<(Vec<u32>, KeyPlane)> = parts.map(|(part, _)| self.keys.read(part)).collect::<Result<_>>()?;
         let (places, plane) = KeyPlane::joined(read);
-        let (firsts, of_row) = by_example(&plane.input_row);
+        let (firsts, of_row) = distinct(&plane.input_row);
         let mut order = vec![0; positions.len()];
         places.iter().zip(of_row).for_each(|(place, example)| order[*place as usize - positions.start] = example);
         Ok((plane.gather(&firsts), order))
@@ -115,7 +117,7 @@ impl Parted {
 }
 
 /// The distinct of some numbers, ascending by value: a place of each, and which of them each number is.
-fn by_example(numbers: &[u32]) -> (Vec<u32>, Vec<u32>) {
+fn distinct(numbers: &[u32]) -> (Vec<u32>, Vec<u32>) {
     let mut keyed: Vec<u64> = numbers.iter().zip(0u64..).map(|(number, at)| u64::from(*number) << 32 | at).collect();
     keyed.sort_unstable();
     let (mut firsts, mut which) = (Vec::with_capacity(numbers.len()), vec![0; numbers.len()]);
@@ -195,7 +197,10 @@ fn arrange(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::keys::Codes;
 
     impl Positions {
         /// The row at each position.
@@ -208,6 +213,71 @@ mod tests {
                 }
             }
             order
+        }
+    }
+
+    /// Keys with two rows in the input for each of these rows, and a plan in which some stand twice.
+    fn composed_of(rows: &[u32], batch_size: usize) -> (KeyPlane, Plan) {
+        let number = rows.len() as u32;
+        let plane = KeyPlane {
+            input_row: (0..number).map(|row| 2 * row + 1).collect(),
+            identity: Codes::new(rows.to_vec(), (0..50).collect()),
+            time: Some(rows.iter().map(|row| -i64::from(*row)).collect()),
+            positive: Some(rows.iter().map(|row| row % 3 == 0).collect()),
+            ..KeyPlane::default()
+        };
+        let order: Vec<u32> = rows.iter().map(|row| row * 7 % number).collect();
+        let copy = order.iter().map(|row| row % 2).collect();
+        let padding = (0..number).filter(|at| at % 5 == 0).collect();
+        (plane, Plan { order, copy, padding, ..Plan::new(batch_size) })
+    }
+
+    proptest! {
+        /// Whether keys are in memory or on file, and however batches are cut: a part has what stands at its positions.
+        #[test]
+        fn parts_are_what_stands_at_their_positions(
+            rows in prop::collection::vec(0u32..50, 1..300),
+            batch_size in 1usize..9,
+            filed in any::<bool>(),
+            number in 1usize..6,
+            bytes in prop::sample::select(vec![0u64, 200, 1 << 20]),
+        ) {
+            let (mut plane, plan) = composed_of(&rows, batch_size);
+            let (expected, order, copy) = (plane.clone(), plan.order.clone(), plan.copy.clone());
+            let padding = plan.padding.clone();
+            let batches = plan.batches();
+            let dir = tempfile::tempdir().unwrap();
+            let room = KeyRoom { bytes, folder: dir.path().into(), rows: 11 };
+            let cuts = Cuts::whole(batches, 2);
+            let (keys, composed) = if filed {
+                let mut keys = FiledKeys::empty(plane.without_rows(), dir.path()).unwrap();
+                keys.extend(&mut plane).unwrap();
+                let mut plan = plan;
+                let positions = Positions::of(std::mem::take(&mut plan.order), rows.len(), &room).unwrap();
+                let composed = Composed::filed(&keys, plan, positions, &cuts, &room).unwrap();
+                (Keys::Filed(keys), composed)
+            } else {
+                (Keys::Held(plane), Composed::held(plan))
+            };
+            prop_assert_eq!((composed.rows(), composed.batches()), (order.len(), batches));
+            let mut next = 0;
+            for range in composed.cut(&cuts, number) {
+                let part = composed.part(&keys, range.clone()).unwrap();
+                prop_assert_eq!(range.start, next);
+                next = range.end;
+                prop_assert!(part.plane.input_row.is_sorted());
+                for (at, example) in part.plan.order.iter().enumerate() {
+                    let (position, example) = (range.start * batch_size + at, *example as usize);
+                    let row = order[position] as usize;
+                    prop_assert_eq!(part.plane.input_row[example], expected.input_row[row]);
+                    prop_assert_eq!(part.plane.identity.rows[example], expected.identity.rows[row]);
+                    prop_assert_eq!(part.plane.time.as_ref().unwrap()[example], expected.time.as_ref().unwrap()[row]);
+                    prop_assert_eq!(part.plane.is_positive(example as u32), expected.is_positive(row as u32));
+                    prop_assert_eq!(part.plan.copy_at(at), copy[position]);
+                    prop_assert_eq!(part.plan.is_padding(at), padding.contains(&(position as u32)));
+                }
+            }
+            prop_assert_eq!(next, batches);
         }
     }
 }

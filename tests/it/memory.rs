@@ -62,6 +62,52 @@ fn keys_that_are_all_different_spill_too_in_any_mode() {
 }
 
 #[test]
+fn payload_spills_where_keys_do_not() {
+    let rows = 2_000i64;
+    let project = Project::new(
+        r#"
+        input.shards = ["in.parquet"]
+        columns = { identity = "user", request = "request", label = "kind" }
+        requests.columns = ["request_text"]
+        compose.batch_size = 64
+        output = { path = "out", row_group_rows = 64 }
+        "#,
+    );
+    let text = |seed: i64| -> String {
+        (0..500).map(|k| format!("{:016x}", (seed * 500 + k).wrapping_mul(0x1e37_79b9_7f4a_7c15))).collect()
+    };
+    let numbers = |of: fn(i64) -> i64| Arc::new((0..rows).map(of).collect::<Int64Array>()) as ArrayRef;
+    let texts =
+        |of: fn(i64) -> i64| Arc::new(StringArray::from_iter_values((0..rows).map(|row| text(of(row))))) as ArrayRef;
+    let batch = RecordBatch::try_from_iter([
+        ("user", numbers(|row| row / 7 % 90)),
+        ("request", numbers(|row| row / 4)),
+        ("kind", numbers(|row| row % 2)),
+        ("clip", texts(|row| row)),
+        ("request_text", texts(|row| row / 4)),
+    ])
+    .unwrap();
+    write_parquet(&project.path("in.parquet"), &[batch]);
+    let grouped = ["compose.mode=identity_grouped", "compose.group.classes={ 0 = 1, 1 = 1 }", "compose.remainder=pad"];
+    let first = ["compose.mode=request_packed", "requests.layout=first"];
+    for sets in [&["compose.remainder=pad"] as &[_], &first, &grouped] {
+        let run = |memory: &str| {
+            let sets = sets.iter().flat_map(|set| ["--set", set]);
+            let args = ["--overwrite", "--memory", memory, "--format", "json"].into_iter().chain(sets);
+            let json = project.succeed(&args.collect::<Vec<_>>()).stdout;
+            let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+            (json["spilled_bytes"].as_u64().unwrap(), files(&project.path("out")))
+        };
+        let (ample, expected) = run("4GiB");
+        assert_eq!(ample, 0);
+        // The keys fit an eighth of this.
+        let (spilled, found) = run("2MiB");
+        assert!(spilled > rows as u64 * 4_000, "{spilled} bytes");
+        assert!(found == expected, "{sets:?}");
+    }
+}
+
+#[test]
 fn row_groups_of_large_rows_end_early() {
     let p = pipeline(&Shape { rows: Vec::new(), batch_size: 64, seed: 0 }, &[]);
     let batches_in = |row_bytes| Cuts::new(&p, 3_000, row_bytes).shards[0].row_groups[0].len();
