@@ -6,7 +6,7 @@
 //!  pipeline.toml ──▶ pipeline ─────────────────────────┐ everything decided
 //!                                                      ▼
 //!  shards ─▶ source ─▶ identity ─▶ dedup ─▶ compose ─▶ negatives ─┐
-//!             │         keys, ~30 bytes a row    plan    masks    │
+//!             │         keys, held or on file    plan    masks    │
 //!             └────────▶ payload ─────────────────────────────────┴▶ dataset ─▶ one rename
 //!                        columns, decoded once, gathered by the plan
 //! ```

@@ -33,14 +33,32 @@ struct Partial {
     offset: usize,
     taken: usize,
     seen: usize,
+    /// The unit that it takes next.
+    next: usize,
 }
 
 impl Partial {
-    /// Whether it takes the next unit: its t-th is unit number floor((t·left + offset) / take).
+    fn new(take: usize, left: usize, rng: &mut Rng) -> Self {
+        let offset = if take > 0 { rng.below(left) } else { 0 };
+        let mut partial = Partial { take, left, offset, taken: 0, seen: 0, next: usize::MAX };
+        partial.look_ahead();
+        partial
+    }
+
+    /// Its t-th unit is number floor((t·left + offset) / take).
+    fn look_ahead(&mut self) {
+        let more = self.taken < self.take;
+        self.next = if more { (self.taken * self.left + self.offset) / self.take } else { usize::MAX };
+    }
+
+    /// Whether it takes the next unit.
     fn takes(&mut self) -> bool {
-        let takes = self.taken < self.take && self.seen == (self.taken * self.left + self.offset) / self.take;
-        self.taken += usize::from(takes);
+        let takes = self.seen == self.next;
         self.seen += 1;
+        if takes {
+            self.taken += 1;
+            self.look_ahead();
+        }
         takes
     }
 }
@@ -49,12 +67,11 @@ impl<'a, U: Copy> Dealer<'a, U> {
     /// Of `total` units.
     pub fn new(total: usize, full: usize, partial: &[usize], rng: &'a mut Rng) -> Self {
         let mut left = total;
-        let mut of = |take: usize| {
-            let partial = Partial { take, left, offset: if take > 0 { rng.below(left) } else { 0 }, taken: 0, seen: 0 };
+        let partial = partial.iter().map(|take| {
             left -= take;
-            partial
-        };
-        let partial = partial.iter().map(|take| of(*take)).collect();
+            Partial::new(*take, left + take, rng)
+        });
+        let partial = partial.collect();
         Dealer {
             rng,
             partial,
