@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use super::runs::Run;
 use crate::error::{Error, Place, Result};
-use crate::store::{Column, Parts};
+use crate::store::{Column, Parts, words};
 
 const BITS: u32 = 8;
 
@@ -126,7 +126,7 @@ impl Partitions {
                     while row < end {
                         let part = row / part_rows;
                         let rows = end.min((part + 1) * part_rows) - row;
-                        by_row.push(part, &words([row as u32, rows as u32, code]))?;
+                        by_row.push_words(part, [row as u32, rows as u32, code])?;
                         row += rows;
                     }
                 }
@@ -136,9 +136,8 @@ impl Partitions {
         for part in 0..by_row.len() {
             let start = part * part_rows;
             let mut own = vec![ranks.of(NO_VALUE); part_rows.min(rows - start)];
-            for record in by_row.take(part)?.chunks_exact(12) {
-                let (row, rows, code) = (word(&record[..4]) as usize - start, word(&record[4..8]), word(&record[8..]));
-                own[row..row + rows as usize].fill(ranks.of(code));
+            for [row, rows, code] in words(&by_row.take(part)?) {
+                own[row as usize - start..][..rows as usize].fill(ranks.of(code));
             }
             codes.extend(&own)?;
         }
@@ -186,12 +185,6 @@ impl Ranks {
 
 fn word(bytes: &[u8]) -> u32 {
     bytes.try_into().map_or(0, u32::from_le_bytes)
-}
-
-fn words(words: [u32; 3]) -> [u8; 12] {
-    let mut bytes = [0; 12];
-    bytes.chunks_exact_mut(4).zip(words).for_each(|(bytes, word)| bytes.copy_from_slice(&word.to_le_bytes()));
-    bytes
 }
 
 /// `None` if the tokens are too many.

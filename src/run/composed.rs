@@ -8,7 +8,7 @@ use crate::compose::Plan;
 use crate::dataset::Cuts;
 use crate::error::Result;
 use crate::keys::{FiledKeys, KeyPlane, Keys, PartedKeys};
-use crate::store::Parts;
+use crate::store::{Parts, words};
 
 /// What is known of all batches. Where keys are on file, theirs are in parts of whole row groups.
 pub struct Composed {
@@ -153,11 +153,8 @@ impl Positions {
 
     /// Every position is told once.
     pub fn push(&mut self, row: u32, position: u32) -> Result<()> {
-        let mut record = [0; 8];
-        record[..4].copy_from_slice(&row.to_le_bytes());
-        record[4..].copy_from_slice(&position.to_le_bytes());
         self.number += 1;
-        self.parts.push(row as usize / self.part_rows, &record)
+        self.parts.push_words(row as usize / self.part_rows, [row, position])
     }
 
     pub fn len(&self) -> usize {
@@ -182,9 +179,7 @@ fn arrange(
     for (k, start) in (0..keys.len()).step_by(positions.part_rows).enumerate() {
         let plane = keys.read_all(start..keys.len().min(start + positions.part_rows))?;
         let parted = parted.get_or_insert_with(|| PartedKeys::new(&plane, batches.len(), room.bytes, &room.folder));
-        for record in positions.parts.take(k)?.chunks_exact(8) {
-            let word = |at: usize| record[at..at + 4].try_into().map_or(0, u32::from_le_bytes);
-            let (row, position) = (word(0), word(4));
+        for [row, position] in words(&positions.parts.take(k)?) {
             let batch = position as usize / batch_size;
             let part = batches.partition_point(|part| part.end <= batch);
             parted.push(part, position, &plane, row as usize - start)?;
@@ -207,10 +202,7 @@ mod tests {
         pub fn order(&self) -> Vec<u32> {
             let mut order = vec![u32::MAX; self.number];
             for part in 0..self.parts.len() {
-                for record in self.parts.read(part).unwrap().chunks_exact(8) {
-                    let word = |at: usize| u32::from_le_bytes(record[at..at + 4].try_into().unwrap());
-                    order[word(4) as usize] = word(0);
-                }
+                words(&self.parts.read(part).unwrap()).for_each(|[row, at]| order[at as usize] = row);
             }
             order
         }

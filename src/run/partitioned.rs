@@ -9,7 +9,7 @@ use crate::compose::{self, Plan, Pool, Requests, Rng, Slots, Spreader, WindowEnd
 use crate::error::Result;
 use crate::keys::{FiledKeys, Key, KeyPlane, PartedKeys};
 use crate::pipeline::{Field, Mode, Pipeline, Remainder};
-use crate::store::Parts;
+use crate::store::{Parts, words};
 
 /// Most parts.
 const MOST_PARTS: usize = 256;
@@ -218,10 +218,7 @@ impl ByBatch {
 
     fn push(&mut self, batch: u32, row: u32) {
         if self.failed.is_ok() {
-            let mut record = [0; 8];
-            record[..4].copy_from_slice(&batch.to_le_bytes());
-            record[4..].copy_from_slice(&row.to_le_bytes());
-            self.failed = self.parts.push(batch as usize / self.per_part, &record);
+            self.failed = self.parts.push_words(batch as usize / self.per_part, [batch, row]);
         }
     }
 
@@ -232,10 +229,7 @@ impl ByBatch {
             let records = self.parts.take(part)?;
             let first = part * self.per_part;
             let mut slots = Slots::new(records.len() / 8, self.batch_size);
-            for record in records.chunks_exact(8) {
-                let word = |at: usize| record[at..at + 4].try_into().map_or(0, u32::from_le_bytes);
-                slots.place(word(0) - first as u32, word(4));
-            }
+            words(&records).for_each(|[batch, row]| slots.place(batch - first as u32, row));
             drop(records);
             let first = self.first_batch + first;
             let placed = slots.shuffled(seed, first).into_iter().enumerate();

@@ -8,7 +8,7 @@ use super::sources::Carriers;
 use crate::error::Result;
 use crate::payload::{PartRows, Wanted};
 use crate::source::Source;
-use crate::store::Parts;
+use crate::store::{Parts, words};
 
 pub struct WantedByGroup {
     /// For each row group: parts and input rows, by part.
@@ -47,10 +47,7 @@ fn push(lists: &mut Parts, source: &Source, part: usize, rows: &[u32]) -> Result
         {
             group += 1;
         }
-        let mut record = [0; 8];
-        record[..4].copy_from_slice(&(part as u32).to_le_bytes());
-        record[4..].copy_from_slice(&row.to_le_bytes());
-        lists.push(group, &record)?;
+        lists.push_words(group, [part as u32, *row])?;
     }
     Ok(())
 }
@@ -58,12 +55,11 @@ fn push(lists: &mut Parts, source: &Source, part: usize, rows: &[u32]) -> Result
 impl Wanted for WantedByGroup {
     fn of(&self, column: usize, row_group: usize) -> Result<Vec<PartRows<'_>>> {
         let records = if self.carried[column] { &self.carriers } else { &self.examples }.read(row_group)?;
-        let word = |record: &[u8], at: usize| record[at..at + 4].try_into().map_or(0, u32::from_le_bytes);
-        let pairs: Vec<(u32, u32)> = records.chunks_exact(8).map(|record| (word(record, 0), word(record, 4))).collect();
-        let of = |own: &[(u32, u32)]| PartRows {
-            part: own[0].0 as usize,
-            rows: Cow::Owned(own.iter().map(|(_, row)| *row).collect()),
+        let pairs: Vec<[u32; 2]> = words(&records).collect();
+        let of = |own: &[[u32; 2]]| PartRows {
+            part: own[0][0] as usize,
+            rows: Cow::Owned(own.iter().map(|[_, row]| *row).collect()),
         };
-        Ok(pairs.chunk_by(|a, b| a.0 == b.0).map(of).collect())
+        Ok(pairs.chunk_by(|[a, _], [b, _]| a == b).map(of).collect())
     }
 }

@@ -50,6 +50,12 @@ impl Parts {
         if self.held > self.room { self.file_all() } else { Ok(()) }
     }
 
+    /// The same of numbers, which [`words`] reads.
+    pub fn push_words<const N: usize>(&mut self, part: usize, record: [u32; N]) -> Result<()> {
+        let bytes = record.map(u32::to_le_bytes);
+        self.push(part, bytes.as_flattened())
+    }
+
     /// Moves what is held into the file.
     pub fn file_all(&mut self) -> Result<()> {
         let file = match &mut self.file {
@@ -109,6 +115,12 @@ impl Parts {
     }
 }
 
+/// Records of `N` numbers each.
+pub fn words<const N: usize>(records: &[u8]) -> impl Iterator<Item = [u32; N]> + '_ {
+    let word = |record: &[u8], k: usize| record[4 * k..4 * k + 4].try_into().map_or(0, u32::from_le_bytes);
+    records.chunks_exact(4 * N).map(move |record| std::array::from_fn(|k| word(record, k)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,15 +131,14 @@ mod tests {
         for room in [0, 50, 1 << 20] {
             let mut parts = Parts::new(3, room, dir.path());
             for number in 0..1_000u32 {
-                parts.push(number as usize % 2, &number.to_le_bytes()).unwrap();
+                parts.push_words(number as usize % 2, [number]).unwrap();
                 assert!(parts.held as u64 <= room);
             }
             assert_eq!(parts.filed_bytes() > 0, room < 4_000);
             for part in 0..3u32 {
-                let expected: Vec<u8> =
-                    (part..1_000).step_by(2).filter(|_| part < 2).flat_map(u32::to_le_bytes).collect();
-                assert_eq!(parts.read(part as usize).unwrap(), expected);
-                assert_eq!(parts.take(part as usize).unwrap(), expected);
+                let expected: Vec<[u32; 1]> = (part..1_000).step_by(2).filter(|_| part < 2).map(|n| [n]).collect();
+                assert_eq!(words(&parts.read(part as usize).unwrap()).collect::<Vec<_>>(), expected);
+                assert_eq!(words(&parts.take(part as usize).unwrap()).collect::<Vec<_>>(), expected);
             }
         }
     }

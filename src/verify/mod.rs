@@ -13,6 +13,7 @@ mod inputs;
 mod item_tables;
 mod look;
 mod masks;
+mod matched;
 mod one_to_one;
 mod prior;
 mod rows;

@@ -1,0 +1,153 @@
+//! Rows of the dataset, matched with examples of the input.
+
+use std::collections::{HashMap, HashSet};
+use std::num::NonZeroU32;
+
+use super::against::{Example, Witness};
+use super::finding::Findings;
+use super::inputs;
+use super::rows::{BatchRows, SliceKey, ints};
+use crate::schema;
+
+impl Witness {
+    /// The payload of a batch's rows; none where it could not be read, which is a finding of its own.
+    fn payload_of(&self, batch: &BatchRows) -> Vec<Option<u128>> {
+        let of_slice = |(key, rows): &(SliceKey, usize)| match self.digests.get(key).filter(|d| d.len() == *rows) {
+            Some(digests) => digests.iter().copied().map(Some).collect(),
+            None => vec![None; *rows],
+        };
+        batch.slices.iter().flat_map(of_slice).collect()
+    }
+
+    /// The identity that all survivors with a payload have.
+    pub(super) fn only_owner(&self, payload: u128) -> Option<u128> {
+        let mut owners = self.candidates(payload).map(|o| self.examples[o as usize].identity);
+        owners.next().filter(|first| owners.all(|other| other == *first))
+    }
+
+    /// The survivors with a payload, in input order.
+    fn candidates(&self, payload: u128) -> impl Iterator<Item = u32> + '_ {
+        let next = |ordinal: &u32| self.examples[*ordinal as usize].next.map(NonZeroU32::get);
+        std::iter::successors(self.by_payload.get(&payload).copied(), next)
+    }
+
+    /// Known positives by `bw_user`, as `bw_item`, and whether these are all.
+    pub fn known(&self) -> (&HashMap<i64, HashSet<i64>>, bool) {
+        (&self.known, self.who_is_who)
+    }
+
+    /// After `settle`: which token stands for which item, and so the known positives.
+    pub fn learn_items(&mut self, batch: &BatchRows) {
+        self.look_at(batch, true, &mut Findings::default());
+    }
+
+    /// After [`Witness::learn_items`] of every batch: the known positives, and the examples as not yet seen.
+    pub fn settle_items(&mut self) {
+        self.who_is_who =
+            self.interchangeable.is_empty() && self.item_tokens.iter().all(|token| self.items.knows(*token));
+        for example in &mut self.examples {
+            example.seen = false;
+            if let (true, Some(item)) = (example.positive, example.item)
+                && let (Some(user), Some(item)) = (self.users.token.get(&example.identity), self.items.token.get(&item))
+                && !self.interchangeable.contains(user)
+            {
+                self.known.entry(*user).or_default().insert(*item);
+            }
+        }
+    }
+
+    /// Matches a batch's rows with examples: by payload, and by the identity that the token stands for.
+    pub fn see(&mut self, batch: &BatchRows, findings: &mut Findings) {
+        self.look_at(batch, false, findings);
+    }
+
+    /// Learns tokens only from what can be but one identity, and one item.
+    fn look_at(&mut self, batch: &BatchRows, learns: bool, findings: &mut Findings) {
+        let get = |name: &str| batch.frame.column(name).map(ints).unwrap_or_default();
+        let (users, items, copies) = (get(schema::USER), get(schema::ITEM), get(schema::COPY));
+        let anchors =
+            batch.frame.column(schema::ANCHOR).ok().and_then(|c| c.as_materialized_series().bool().ok().cloned());
+        let firsts = inputs::first_values(batch, &self.firsts);
+        for (slot, payload) in self.payload_of(batch).into_iter().enumerate().take(users.len()) {
+            let Some(payload) = payload else { continue };
+            let copy = copies.get(slot).is_some_and(|c| *c > 0);
+            let own = |e: &Example| self.users.token.get(&e.identity).is_none_or(|t| *t == users[slot]);
+            let open = |e: &Example| e.seen == copy;
+            let find =
+                |fits: &dyn Fn(&Example) -> bool| self.candidates(payload).find(|o| fits(&self.examples[*o as usize]));
+            let same_item = |e: &Example| match (e.item.and_then(|i| self.items.token.get(&i)), items.get(slot)) {
+                (Some(known), Some(token)) => known == token,
+                _ => true,
+            };
+            let unsure = self.interchangeable.contains(&users[slot]) || !self.users.knows(users[slot]);
+            // Those of an identity that has the token leave those that nobody has to others.
+            let sure = |e: &Example| self.users.token.contains_key(&e.identity) && own(e);
+            let found = find(&|e| open(e) && sure(e) && same_item(e))
+                .or_else(|| find(&|e| open(e) && sure(e)))
+                .or_else(|| find(&|e| open(e) && own(e) && same_item(e)))
+                .or_else(|| find(&|e| open(e) && own(e)))
+                .or_else(|| find(&open).filter(|_| unsure));
+            let Some(ordinal) = found else {
+                let (column, problem) = if self.candidates(payload).next().is_none() {
+                    ("", "no example of the input has this payload")
+                } else if find(&open).is_some() {
+                    (schema::USER, "the example belongs to another identity")
+                } else if copy {
+                    ("", "a copy of an example that was not there before")
+                } else {
+                    ("", "the example is there twice")
+                };
+                findings.add_of_kind("examples", batch.finding(Some(slot), column, problem));
+                continue;
+            };
+            let anchor = anchors.as_ref().and_then(|a| a.get(slot));
+            // Examples with the same payload may differ in what it lacks: the row may be any of them.
+            let alike = |fits: &dyn Fn(usize) -> bool| self.candidates(payload).any(|o| fits(o as usize));
+            let anchor_fits = alike(&|o| anchor == Some(self.examples[o].positive));
+            let first = firsts.get(slot).copied().flatten();
+            let first_fits = first.is_none_or(|first| alike(&|o| self.first_values.get(o) == Some(&first)));
+            // Who else it may be; of the interchangeable, anybody.
+            let who_it_may_be = || {
+                let all = self.candidates(payload).map(|o| &self.examples[o as usize]);
+                all.filter(|e| own(e) || unsure)
+            };
+            let (identity, item) = {
+                let found = &self.examples[ordinal as usize];
+                (found.identity, found.item)
+            };
+            let one_identity = who_it_may_be().all(|e| e.identity == identity);
+            let one_item = who_it_may_be().all(|e| e.item == item);
+            let item_token = items.get(slot).copied();
+            let item_fits = item_token.is_none_or(|token| {
+                who_it_may_be().any(|e| e.item.is_none_or(|item| self.items.may_agree(item, token)))
+            });
+            let example = &mut self.examples[ordinal as usize];
+            example.seen = true;
+            let positive = example.positive;
+            if !first_fits {
+                let problem = "the request columns are not those of the input";
+                findings.add_of_kind("request columns", batch.finding(Some(slot), "", problem));
+            }
+            let user_fits = self.users.may_agree(identity, users[slot]) || !one_identity;
+            if learns && one_identity {
+                self.users.agree(identity, users[slot]);
+            }
+            if !user_fits {
+                let problem = "the token stands for another identity elsewhere";
+                findings.add_of_kind("identities", batch.finding(Some(slot), schema::USER, problem));
+            }
+            if let (true, true, Some(item), Some(token)) = (learns, one_item, item, item_token) {
+                self.items.agree(item, token);
+            }
+            if !item_fits {
+                let problem = "the token stands for another item elsewhere";
+                findings.add_of_kind("items", batch.finding(Some(slot), schema::ITEM, problem));
+            }
+            let padding = copy && self.padded == Some(batch.number) && anchor == Some(false);
+            if !anchor_fits && !padding {
+                let problem = format!("it should be {positive}");
+                findings.add_of_kind("anchors", batch.finding(Some(slot), schema::ANCHOR, problem));
+            }
+        }
+    }
+}
