@@ -79,6 +79,11 @@ impl<'a> Constancy<'a> {
         Constancy { column, of, seen: Mutex::new(Seen { torn: vec![None; of.torn], cut: HashMap::new() }) }
     }
 
+    /// Whether any wanted row is among these input rows: each has to be checked, also where another row brings its value.
+    pub fn concerns(&self, input_rows: Range<u64>) -> Result<bool> {
+        Ok(!self.of.requests.within(input_rows)?.input_rows.is_empty())
+    }
+
     /// Checks an array of consecutive input rows from `first_row` on; in any order of calls.
     pub fn check(&self, first_row: u32, array: &ArrayRef, place: &Place) -> Result<()> {
         let digests: Vec<Digest> = row_digests(array.as_ref()).ok_or_else(|| {

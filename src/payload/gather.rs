@@ -37,6 +37,10 @@ pub trait Decoder: Sync {
     /// What decoding takes, in any unit.
     fn cost(&self, column: usize, row_group: usize) -> u64;
     fn decode(&self, column: usize, row_group: usize, size: ArraySize, each: &mut Sink<'_>) -> Result<()>;
+    /// Whether it has to look at a row group of which nothing is wanted.
+    fn must_look(&self, _column: usize, _row_group: usize) -> Result<bool> {
+        Ok(false)
+    }
 }
 
 /// A wanted row: its ordinal among those wanted, and where it is in the input.
@@ -98,7 +102,7 @@ impl Payload {
         let cost = |(column, group): &(usize, usize)| decoder.cost(*column, *group);
         let mut decoded = in_parallel(&tasks, cost, |&(column, group)| {
             let mut kept = Vec::new();
-            if within(&wanted[column], decoder.spans()[group]).is_empty() {
+            if within(&wanted[column], decoder.spans()[group]).is_empty() && !decoder.must_look(column, group)? {
                 return Ok(kept);
             }
             decoder.decode(column, group, ArraySize::Small, &mut |first_row, array| {

@@ -104,7 +104,7 @@ impl Spill {
             |_| 0,
             |&(column, group)| {
                 let wanted = wanted.of(column, group)?;
-                if wanted.is_empty() {
+                if wanted.is_empty() && !decoder.must_look(column, group)? {
                     return Ok(());
                 }
                 let format = &formats[column];

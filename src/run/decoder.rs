@@ -69,4 +69,10 @@ impl Decoder for SourceDecoder<'_> {
         self.progress.advance(1);
         Ok(())
     }
+
+    fn must_look(&self, column: usize, row_group: usize) -> Result<bool> {
+        let RowGroupSpan { first_row, rows } = self.spans[row_group];
+        let (first, end) = (u64::from(first_row), u64::from(first_row) + u64::from(rows));
+        self.columns[column].1.as_ref().map_or(Ok(false), |constancy| constancy.concerns(first..end))
+    }
 }

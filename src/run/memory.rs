@@ -107,7 +107,8 @@ pub struct Memory {
 pub fn memory(p: &Pipeline, prepared: &Prepared, limit: Option<u64>) -> Memory {
     let payload = payload_bytes(p, prepared);
     let Budget { payload: room, short_of, .. } = budget(p, prepared, limit);
-    let spill = if payload.whole > room { payload.in_parts } else { 0 };
+    let on_file = matches!(prepared.keys, Keys::Filed(_));
+    let spill = if payload.whole > room || on_file { payload.in_parts } else { 0 };
     Memory { keys: KeyBytes::of(p, prepared).most(), payload: payload.whole, spill: spill + prepared.spilled, short_of }
 }
 
@@ -163,6 +164,8 @@ impl KeyBytes {
             + distinct(shape.item.as_ref()) * 48
             + distinct(shape.request.as_ref()) * 16
             + prepared.positives.as_ref().map_or(0, Positives::bytes);
+        // Requests' shapes, order and places, while they are packed.
+        let packing = if p.mode == Mode::RequestPacked { distinct(shape.request.as_ref()) * 84 } else { 0 };
         // Copies and windows' logQ, by position; statistics of the output's batches, and of the input's order.
         let by_position = of(!plan.copy.is_empty(), 4) + of(plan.pools.len() > 1 && shape.item.is_some(), 4);
         let both = by_value + positions * by_position + 2 * (composed.batches() * size_of::<BatchStats>()) as u64;
@@ -181,7 +184,7 @@ impl KeyBytes {
             // What decides, an order, where it came from, and a time or what is dealt.
             Keys::Filed(_) => (rows * 20, 0),
         };
-        KeyBytes { composing: composing + both, held: held + both }
+        KeyBytes { composing: composing + packing + both, held: held + both }
     }
 
     fn most(&self) -> u64 {

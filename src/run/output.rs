@@ -36,6 +36,9 @@ struct Carried {
     chunk_rows: usize,
 }
 
+/// What a row's keys take, about, while those of a part are brought from their file.
+const KEY_ROW_BYTES: u64 = 64;
+
 /// What is gathered of a column at a time, in bytes.
 const CHUNK_BYTES: u64 = 4 << 20;
 
@@ -142,7 +145,8 @@ impl<'a> Output<'a> {
             return Ok(Rows::whole(keys, composed, all));
         }
         // Two parts may be held at once, beside what is encoded.
-        let parts = needs.in_parts.div_ceil((budget / 3).max(1)).clamp(2, MAX_PARTS) as usize;
+        let of_keys = if matches!(keys, Keys::Filed(_)) { KEY_ROW_BYTES * composed.rows() as u64 } else { 0 };
+        let parts = (needs.in_parts + of_keys).div_ceil((budget / 3).max(1)).clamp(2, MAX_PARTS) as usize;
         let ranges = composed.cut(cuts, parts);
         let files = ranges.iter().map(|_| Ok(Box::new(store::scratch(spill_dir)?) as Box<dyn Scratch>));
         let files: Vec<_> = files.collect::<Result<_>>()?;

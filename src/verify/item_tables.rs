@@ -50,7 +50,7 @@ impl Witness {
             recorded.insert(user, items);
         }
         let all = self.knows_all_tokens();
-        for (user, known) in self.known().0 {
+        for (user, known) in self.known() {
             let own = recorded.get(user).map_or(&[][..], Vec::as_slice);
             // The table may have items that only rows without a token here had.
             if known.iter().any(|item| own.binary_search(item).is_err()) {

@@ -179,8 +179,9 @@ fn resolve<'a>(
     rule: &str,
 ) -> Rule<'a> {
     if rule == "known_positive" {
-        let (known, all) = witness.map_or((&prior.positives, false), Witness::known);
-        return Rule::Known(known, all);
+        // Where the input leaves open who is who, the dataset's own rows tell more.
+        let witness = witness.filter(|witness| witness.who_is_who);
+        return witness.map_or(Rule::Known(&prior.positives, false), |witness| Rule::Known(witness.known(), true));
     }
     let mut keys: Vec<Option<u128>> = vec![Some(0); view.rows];
     for name in rule.trim_start_matches("same:").split('+') {

@@ -31,9 +31,9 @@ impl Witness {
         std::iter::successors(self.by_payload.get(&payload).copied(), next)
     }
 
-    /// Known positives by `bw_user`, as `bw_item`, and whether these are all.
-    pub fn known(&self) -> (&HashMap<i64, HashSet<i64>>, bool) {
-        (&self.known, self.who_is_who)
+    /// Known positives by `bw_user`, as `bw_item`: all, if it is known who is who.
+    pub fn known(&self) -> &HashMap<i64, HashSet<i64>> {
+        &self.known
     }
 
     /// After `settle`: which token stands for which item, and so the known positives.

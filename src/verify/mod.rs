@@ -70,7 +70,8 @@ pub fn verify(root: &Path, against: Option<&Pipeline>, sample: Option<f64>) -> R
         });
         witness.settle_items();
     }
-    let prior = prior::Prior::read(&dataset, &readable, witness.is_some());
+    let witnessed = witness.as_ref().is_some_and(|witness| witness.who_is_who);
+    let prior = prior::Prior::read(&dataset, &readable, witnessed);
     let wanted = if witness.is_some() { rows::Wanted::all() } else { rows::Wanted::keys(&dataset, sample) };
     rows::each_batch(&dataset, &readable, &wanted, &mut findings, |batch, findings| {
         if rows::in_sample(sample, batch.number) {

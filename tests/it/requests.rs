@@ -148,6 +148,33 @@ fn a_request_column_that_varies_is_named_with_its_rows() {
 }
 
 #[test]
+fn a_request_column_that_varies_between_files_is_found_in_any_memory() {
+    let rows = |context: i64| {
+        let numbers = |of: fn(i64) -> i64| Arc::new((0..200).map(of).collect::<Int64Array>()) as ArrayRef;
+        table(vec![
+            ("user", numbers(|row| row / 5)),
+            ("request", numbers(|row| row)),
+            ("context", Arc::new(Int64Array::from(vec![context; 200]))),
+        ])
+    };
+    // The second file has none of the first rows of requests.
+    let project = Project::new(
+        r#"
+        input.shards = ["a.parquet", "b.parquet"]
+        columns = { identity = "user", request = "request" }
+        requests.columns = ["context"]
+        compose.batch_size = 8
+        output = { path = "out", row_group_rows = 8 }
+        "#,
+    )
+    .file("a.parquet", &rows(1))
+    .file("b.parquet", &rows(2));
+    let words = ["b.parquet", "`context`", "are of one request but differ"];
+    project.fails(&words);
+    project.arg("--memory").arg("1").fails(&words);
+}
+
+#[test]
 fn packed_requests_are_used_more_often_than_spread_ones() {
     let project = feed();
     project.succeed(&[]);
