@@ -102,7 +102,7 @@ impl Partitions {
         Ok(Settled { rows, tokens: tokens.concat() })
     }
 
-    /// The same without holding codes: they are appended to `codes`, `part_rows` at a time. Gives the tokens. Up to `room` bytes
+    /// The same without holding codes, but the runs of a few parts: they are appended to `codes`, `part_rows` at a time. Gives the tokens. Up to `room` bytes
     /// of runs are held, the others go into a nameless file in `folder`.
     pub fn settle_into(
         &self,

@@ -61,7 +61,7 @@ pub struct KeyRoom {
     pub rows: usize,
 }
 
-/// A part takes some tens of megabytes.
+/// A part takes some tens of megabytes, where there are not more rows than the most parts hold.
 const PART_ROWS: usize = 1 << 20;
 
 impl KeyRoom {
