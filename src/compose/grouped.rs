@@ -1,235 +1,113 @@
 //! identity_grouped: groups of fixed classes, all of one identity, spread over the batches as rows are in user_spread.
 
-use super::deal::deal;
-use super::finish;
+use super::groups::{Carried, Formed, Forming, Layout, Units, classes};
 use super::plan::Plan;
 use super::rng::Rng;
-use super::spread::Slots;
+use super::spread::{Slots, Spreader};
 use super::window::Windows;
+use super::{by_identity, finish};
 use crate::error::{Error, Result};
-use crate::keys::{KeyPlane, Labels};
-use crate::pipeline::{Group, Pipeline, Scarce};
-
-/// One identity's share of a pool.
-struct Owner {
-    rank: u32,
-    /// Its rows by class, shuffled; all non-empty, unless it only brings carried groups.
-    classes: Vec<Vec<u32>>,
-    /// Groups to be formed from `classes`.
-    groups: usize,
-    /// Rows of whole groups that the previous pool could not place.
-    carried: Vec<u32>,
-}
-
-impl Owner {
-    fn units(&self, group_size: usize) -> usize {
-        self.groups + self.carried.len() / group_size
-    }
-}
-
-/// What moves on to the next pool: whole groups (rank of the identity, rows) and single rows.
-#[derive(Default)]
-struct Carry {
-    groups: Vec<(u32, Vec<u32>)>,
-    rest: Vec<u32>,
-}
+use crate::keys::KeyPlane;
+use crate::pipeline::{Group, Pipeline};
 
 pub fn compose(plane: &KeyPlane, p: &Pipeline, rank: &[u32], windows: Windows) -> Result<Plan> {
-    let (Some(group), Some(labels)) = (&p.group, &plane.label) else {
-        return Err(Error::pipeline("compose.group", "identity_grouped needs classes and columns.label", "set both"));
-    };
-    let class_of = class_codes(group, labels)?;
+    let (group, labels) = p.group.as_ref().zip(plane.label.as_ref()).ok_or_else(needs_classes)?;
+    let mut present = vec![false; labels.text.len()];
+    labels.rows.iter().for_each(|code| present[*code as usize] = true);
+    let class_of = classes(group, &labels.text, &present)?;
+    let rank_of = |row: u32| rank[plane.identity.rows[row as usize] as usize];
     let mut plan = Plan::new(p.batch_size);
     plan.group_size = group.size();
-    let mut carry = Carry::default();
+    let (mut carried, mut rest) = (Vec::new(), Vec::new());
     let last = windows.ends.len() - 1;
     for k in 0..=last {
-        let mut pool = PoolRows { plane, p, group, rank, index: k as u64, last: k == last, rest: carry.rest };
-        let owners = pool.owners(windows.get(k), &labels.rows, &class_of, &mut plan, carry.groups);
-        carry = pool.place(&mut plan, owners);
+        let mut forming = Forming::new(p, group, k as u64, carried);
+        let mut grouped = Vec::new();
+        let mut give = |formed: Formed<'_>| {
+            match formed {
+                Formed::Group(rows) => grouped.extend_from_slice(rows),
+                Formed::Rest(row) => rest.push(row),
+                Formed::Dropped(row) => plan.dropped.push((k as u32, row)),
+            }
+            Ok(())
+        };
+        let (rows, counts) = by_identity(windows.get(k), rank.len(), rank_of);
+        let mut others = rows.as_slice();
+        for count in counts {
+            let own = others.split_off(..count as usize).unwrap_or_default();
+            let classes = own.iter().map(|row| (*row, class_of[labels.rows[*row as usize] as usize]));
+            forming.take(rank_of(own[0]), classes, &mut give)?;
+        }
+        let units = forming.finish(&mut give)?;
+        drop(rows);
+        let layout = Layout::new(units.len(), rest.len(), p, group, k == last);
+        let mut rng = Rng::new(p.seed, "deal", k as u64);
+        carried = place_groups(&mut plan, &units, &grouped, group, layout, p, &mut rng);
+        drop(grouped);
+        rest = place_rest(&mut plan, rest, (rank.len(), rank_of), layout, (p.seed, k as u64), &mut rng);
         plan.close_pool();
     }
-    Ok(finish(plan, plane, rank, p))
+    finish::held(plan, plane, rank, p)
 }
 
-/// The class of each label code; an error where no row has a class.
-fn class_codes(group: &Group, labels: &Labels) -> Result<Vec<Option<usize>>> {
-    let class_of: Vec<Option<usize>> = labels
-        .text
-        .iter()
-        .map(|text| group.classes.iter().position(|(class, _)| Some(class) == text.as_ref()))
-        .collect();
-    let mut present = vec![false; group.classes.len()];
-    labels.rows.iter().filter_map(|code| class_of[*code as usize]).for_each(|class| present[class] = true);
-    match present.iter().position(|p| !p) {
-        None => Ok(class_of),
-        Some(missing) => {
-            let mut codes = labels.rows.clone();
-            codes.sort_unstable();
-            codes.dedup();
-            let mut known: Vec<&str> =
-                codes.iter().filter_map(|c| labels.text[*c as usize].as_deref()).take(8).collect();
-            known.sort_unstable();
-            Err(Error::pipeline(
-                "compose.group.classes",
-                format!("no row has the label `{}`", group.classes[missing].0),
-                format!("the labels are: {}", known.join(", ")),
-            ))
+pub fn needs_classes() -> Error {
+    Error::pipeline("compose.group", "identity_grouped needs classes and columns.label", "set both")
+}
+
+/// Places groups, one after the other in `grouped`, behind the plan's end; gives those that it has no room for.
+fn place_groups(
+    plan: &mut Plan,
+    units: &Units,
+    grouped: &[u32],
+    group: &Group,
+    layout: Layout,
+    p: &Pipeline,
+    rng: &mut Rng,
+) -> Vec<Carried> {
+    let mut batches = vec![0; units.len()];
+    units.deal(layout.full, layout.over, rng, |batch, unit| batches[unit as usize] = batch);
+    let mut slots = Slots::new(layout.grouped_rows(), p.batch_size);
+    let mut carried = Vec::new();
+    for share in units.parts(usize::MAX) {
+        share.settle(&mut batches);
+        for ((batch, rank), rows) in batches.iter().zip(share.ranks()).zip(grouped.chunks_exact(group.size())) {
+            if *batch as usize == layout.full && !layout.mixes {
+                carried.push((rank, rows.to_vec()));
+            } else {
+                rows.iter().for_each(|row| slots.place(*batch, *row));
+            }
         }
     }
+    plan.grouped.extend(layout.grouped());
+    plan.extend(slots.shuffled(group.size(), p.seed, plan.batches()));
+    carried
 }
 
-struct PoolRows<'a> {
-    plane: &'a KeyPlane,
-    p: &'a Pipeline,
-    group: &'a Group,
-    rank: &'a [u32],
-    index: u64,
-    last: bool,
-    /// Rows outside groups.
+/// Places the rows outside groups: they complete the batch in which the groups end, then fill batches of their own. Gives what
+/// fills no batch, unless this is the last pool.
+fn place_rest(
+    plan: &mut Plan,
     rest: Vec<u32>,
-}
-
-impl PoolRows<'_> {
-    /// Sorts a window's rows into groups to be formed, rest and dropped.
-    fn owners(
-        &mut self,
-        window: &[u32],
-        labels: &[u32],
-        class_of: &[Option<usize>],
-        plan: &mut Plan,
-        carried: Vec<(u32, Vec<u32>)>,
-    ) -> Vec<Owner> {
-        let identity = &self.plane.identity.rows;
-        let (rows, counts) = super::by_identity(window, identity, self.rank);
-        let mut owners = Vec::new();
-        let mut start = 0;
-        for count in counts {
-            let own = &rows[start..start + count as usize];
-            start += count as usize;
-            let rank = self.rank[identity[own[0] as usize] as usize];
-            let mut classes = vec![Vec::new(); self.group.classes.len()];
-            for &row in own {
-                match class_of[labels[row as usize] as usize] {
-                    Some(class) => classes[class].push(row),
-                    None => self.rest.push(row),
-                }
-            }
-            if classes.iter().any(Vec::is_empty) {
-                classes.into_iter().for_each(|rows| self.rest.extend(rows));
-                continue;
-            }
-            let mut rng = Rng::new(self.p.seed, "classes", self.index << 32 | u64::from(rank));
-            classes.iter_mut().for_each(|rows| rng.shuffle(rows));
-            let quotas = self.group.classes.iter().map(|(_, q)| *q as usize);
-            let with = classes.iter().zip(quotas.clone());
-            let groups = match self.group.scarce {
-                Scarce::Repeat => with.map(|(rows, q)| rows.len().div_ceil(q)).max(),
-                Scarce::Rest | Scarce::Drop => with.map(|(rows, q)| rows.len() / q).min(),
-            }
-            .unwrap_or(0);
-            if self.group.scarce != Scarce::Repeat {
-                for (rows, quota) in classes.iter_mut().zip(quotas) {
-                    let over = rows.split_off(groups * quota);
-                    match self.group.scarce {
-                        Scarce::Drop => plan.dropped.extend(over.into_iter().map(|row| (self.index as u32, row))),
-                        _ => self.rest.extend(over),
-                    }
-                }
-            }
-            owners.push(Owner { rank, classes, groups, carried: Vec::new() });
-        }
-        for (rank, rows) in carried {
-            match owners.binary_search_by_key(&rank, |o| o.rank) {
-                Ok(at) => owners[at].carried.extend(rows),
-                Err(at) => owners.insert(at, Owner { rank, classes: Vec::new(), groups: 0, carried: rows }),
-            }
-        }
-        owners
+    (ranks, rank_of): (usize, impl Fn(u32) -> u32),
+    layout: Layout,
+    (seed, pool): (u64, u64),
+    rng: &mut Rng,
+) -> Vec<u32> {
+    let mut spreader = Spreader::new(rest.len(), layout.rest_full, &[layout.completing, layout.leftover], rng);
+    let mut slots = Slots::new(layout.rest_rows(), plan.batch_size);
+    let (mut completing, mut leftover) = (Vec::with_capacity(layout.completing), Vec::with_capacity(layout.leftover));
+    let mut give = |batch: u32, row| match (batch as usize).checked_sub(layout.rest_full) {
+        None => slots.place(batch, row),
+        Some(0) => completing.push(row),
+        Some(_) => leftover.push(row),
+    };
+    spreader.take(rest, ranks, rank_of, |row| row, &mut give);
+    spreader.finish(&mut give);
+    Rng::new(seed, "rest", pool).shuffle(&mut completing);
+    plan.extend(completing);
+    if layout.last {
+        leftover.drain(..).for_each(|row| slots.place(layout.rest_full as u32, row));
     }
-
-    /// Deals groups, then the rest, behind the plan's end; gives what fills no batch, unless this is the last pool.
-    fn place(self, plan: &mut Plan, owners: Vec<Owner>) -> Carry {
-        let (b, g) = (self.p.batch_size, self.group.size());
-        let per_batch = b / g;
-        let counts: Vec<u32> = owners.iter().map(|o| o.units(g) as u32).collect();
-        let groups: usize = counts.iter().map(|c| *c as usize).sum();
-        let (full, over) = (groups / per_batch, groups % per_batch);
-        let mixes = over > 0 && (self.last || self.rest.len() + over * g >= b);
-        let mut rng = Rng::new(self.p.seed, "deal", self.index);
-        let batches = deal(&counts, full, &[over], &mut rng);
-
-        let base = plan.order.len();
-        let placed = if mixes { groups } else { groups - over };
-        plan.order.resize(base + placed * g, 0);
-        let mut next: Vec<usize> = (0..=full).map(|k| base + k * b).collect();
-        let mut carry = Carry::default();
-        let mut dealt = batches.as_slice();
-        for owner in &owners {
-            let (own, others) = dealt.split_at(owner.units(g));
-            dealt = others;
-            for (batch, rows) in self.fill(owner, own) {
-                if batch as usize == full && !mixes {
-                    carry.groups.push((owner.rank, rows));
-                } else {
-                    let at = &mut next[batch as usize];
-                    plan.order[*at..*at + g].copy_from_slice(&rows);
-                    *at += g;
-                }
-            }
-        }
-        for (k, slots) in plan.order[base..].chunks_mut(b).enumerate() {
-            Rng::new(self.p.seed, "slots", (base / b + k) as u64).shuffle_chunks(slots, g);
-            plan.grouped.push(slots.len() as u32);
-        }
-        carry.rest = self.place_rest(plan, &mut rng);
-        carry
-    }
-
-    /// The groups of one identity with their batches. Groups that meet in a batch take neighbouring stretches of the
-    /// cycle through each class's rows, so that a row meets its own copy only if the class has too few rows.
-    fn fill(&self, owner: &Owner, batches: &[u32]) -> Vec<(u32, Vec<u32>)> {
-        let g = self.group.size();
-        let (carried, fresh) = batches.split_at(owner.carried.len() / g);
-        let mut out: Vec<(u32, Vec<u32>)> =
-            carried.iter().zip(owner.carried.chunks(g)).map(|(b, rows)| (*b, rows.to_vec())).collect();
-        let mut fresh = fresh.to_vec();
-        fresh.sort_unstable();
-        for (k, batch) in fresh.into_iter().enumerate() {
-            let mut rows = Vec::with_capacity(g);
-            for (class, (_, quota)) in owner.classes.iter().zip(&self.group.classes) {
-                let quota = *quota as usize;
-                rows.extend((k * quota..(k + 1) * quota).map(|i| class[i % class.len()]));
-            }
-            out.push((batch, rows));
-        }
-        out
-    }
-
-    /// Rows outside groups: they complete the batch in which the groups end, then fill batches of their own.
-    fn place_rest(&self, plan: &mut Plan, rng: &mut Rng) -> Vec<u32> {
-        let b = self.p.batch_size;
-        let (rows, counts) = super::by_identity(&self.rest, &self.plane.identity.rows, self.rank);
-        let open = plan.order.len() % b;
-        let mixed = if open == 0 { 0 } else { rows.len().min(b - open) };
-        let full = (rows.len() - mixed) / b;
-        let over = (rows.len() - mixed) % b;
-        let batches = deal(&counts, full, &[mixed, over], rng);
-        let of = |wanted: usize| {
-            let chosen = rows.iter().zip(&batches).filter(move |(_, batch)| **batch as usize == wanted);
-            chosen.map(|(row, _)| *row).collect::<Vec<u32>>()
-        };
-        let mut completing = of(full);
-        Rng::new(self.p.seed, "rest", self.index).shuffle(&mut completing);
-        plan.order.extend(completing);
-        let leftover = of(full + 1);
-        let mut slots = Slots::new(full * b + if self.last { leftover.len() } else { 0 }, b);
-        rows.iter().zip(&batches).filter(|(_, batch)| (**batch as usize) < full).for_each(|(r, b)| slots.place(*b, *r));
-        if self.last {
-            leftover.iter().for_each(|row| slots.place(full as u32, *row));
-        }
-        plan.extend(slots.shuffled(self.p.seed, plan.batches()));
-        plan.grouped.resize(plan.batches(), 0);
-        if self.last { Vec::new() } else { leftover }
-    }
+    plan.extend(slots.shuffled(1, seed, plan.batches()));
+    leftover
 }

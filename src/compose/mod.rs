@@ -6,7 +6,9 @@
 //! identities meet is as random as that allows; the result depends on keys and seed alone.
 
 mod deal;
+pub mod finish;
 mod grouped;
+pub mod groups;
 mod pack;
 mod pad;
 pub mod plan;
@@ -15,6 +17,7 @@ mod spread;
 mod window;
 
 pub use deal::deal;
+pub use grouped::needs_classes;
 pub use pack::Requests;
 pub use plan::{Plan, Pool};
 pub use rng::Rng;
@@ -26,7 +29,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::error::{Error, Result};
 use crate::keys::KeyPlane;
-use crate::pipeline::{Mode, Pipeline, Remainder};
+use crate::pipeline::{Mode, Pipeline};
 
 /// Decides which rows meet in which batch. Of the plane it looks at identities, and at requests or labels where the mode is
 /// about them; times have made the windows.
@@ -34,9 +37,9 @@ pub fn compose(plane: &KeyPlane, windows: Windows, p: &Pipeline) -> Result<Plan>
     let windows = windows.round_to(p.batch_size);
     let rank = identity_ranks(&plane.identity.tokens, p.seed);
     let plan = match p.mode {
-        Mode::UserSpread => spread::compose(plane, p, &rank, windows),
+        Mode::UserSpread => spread::compose(plane, p, &rank, windows)?,
         Mode::IdentityGrouped => grouped::compose(plane, p, &rank, windows)?,
-        Mode::RequestPacked => pack::compose(plane, p, &rank, windows),
+        Mode::RequestPacked => pack::compose(plane, p, &rank, windows)?,
     };
     check(plan.order.len(), plane.len(), p)?;
     Ok(plan)
@@ -76,17 +79,17 @@ pub fn identity_ranks(tokens: &[u128], seed: u64) -> Vec<u32> {
     rank
 }
 
-/// Sorts rows by `rank` of their identity, keeping their order within one; gives the number of rows of each identity.
-fn by_identity(rows: &[u32], identity: &[u32], rank: &[u32]) -> (Vec<u32>, Vec<u32>) {
-    let rank_of = |row: u32| rank[identity[row as usize] as usize];
-    if rows.len() < rank.len() / 4 {
+/// Sorts rows by the rank of their identity, one of `ranks`, keeping their order within one; gives the number of rows of each
+/// identity.
+pub fn by_identity(rows: &[u32], ranks: usize, rank_of: impl Fn(u32) -> u32) -> (Vec<u32>, Vec<u32>) {
+    if rows.len() < ranks / 4 {
         // A small pool of a large dataset.
         let mut sorted = rows.to_vec();
         sorted.sort_by_key(|row| rank_of(*row));
         let counts = sorted.chunk_by(|a, b| rank_of(*a) == rank_of(*b)).map(|run| run.len() as u32).collect();
         return (sorted, counts);
     }
-    let mut counts = vec![0u32; rank.len()];
+    let mut counts = vec![0u32; ranks];
     rows.iter().for_each(|row| counts[rank_of(*row) as usize] += 1);
     let mut next = Vec::with_capacity(counts.len());
     let mut start = 0u32;
@@ -102,25 +105,4 @@ fn by_identity(rows: &[u32], identity: &[u32], rank: &[u32]) -> (Vec<u32>, Vec<u
     }
     counts.retain(|count| *count > 0);
     (sorted, counts)
-}
-
-/// What becomes of the rows of the dataset's last batch, if they do not fill it.
-fn finish(mut plan: Plan, plane: &KeyPlane, rank: &[u32], p: &Pipeline) -> Plan {
-    let short = plan.order.len() % p.batch_size;
-    if short == 0 {
-        plan.number_copies(&[]);
-        return plan;
-    }
-    match p.remainder {
-        Remainder::Short => plan.number_copies(&[]),
-        Remainder::Drop => {
-            plan.drop_tail(short);
-            plan.number_copies(&[]);
-        }
-        Remainder::Pad => {
-            let padding = pad::fill(&mut plan, plane, rank, p);
-            plan.number_copies(&padding);
-        }
-    }
-    plan
 }

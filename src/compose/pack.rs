@@ -9,10 +9,11 @@ use super::finish;
 use super::plan::{Plan, Pool};
 use super::rng::Rng;
 use super::window::Windows;
+use crate::error::Result;
 use crate::keys::KeyPlane;
 use crate::pipeline::Pipeline;
 
-pub fn compose(plane: &KeyPlane, p: &Pipeline, rank: &[u32], windows: Windows) -> Plan {
+pub fn compose(plane: &KeyPlane, p: &Pipeline, rank: &[u32], windows: Windows) -> Result<Plan> {
     let codes: &[u32] = plane.request.as_ref().map_or(&[], |c| &c.rows);
     let number = plane.request.as_ref().map_or(0, |c| c.len());
     let Windows { rows, ends } = windows;
@@ -23,7 +24,7 @@ pub fn compose(plane: &KeyPlane, p: &Pipeline, rank: &[u32], windows: Windows) -
     plan.order = vec![0; rows.len()];
     rows.iter().for_each(|row| plan.order[packed.place(codes[*row as usize]) as usize] = *row);
     plan.pools = packed.pools;
-    finish(plan, plane, rank, p)
+    finish::held(plan, plane, rank, p)
 }
 
 /// No place.

@@ -1,104 +1,165 @@
 //! remainder = "pad": copies that fill the dataset's last batch, other identities first.
 
+use std::collections::BinaryHeap;
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::finish::{Placed, Tail};
 use super::plan::Plan;
 use super::rng::Rng;
-use crate::keys::KeyPlane;
+use crate::error::Result;
 use crate::pipeline::{Mode, Pipeline};
 
-/// Appends copies until the last batch is full, and gives them. An identity gets no more than ⌈c/N⌉ rows of
-/// the batch, if the pool has N ≥ 1 full batches and it has c rows there.
-pub fn fill(plan: &mut Plan, plane: &KeyPlane, rank: &[u32], p: &Pipeline) -> Vec<u32> {
-    let b = p.batch_size;
-    let first = plan.pools.last().map_or(0, |pool| pool.first_batch) * b;
-    let short = plan.order.len() % b;
-    let tail = plan.order.len() - short;
+/// Fills the batch that `tail` begins at position `start`. An identity gets no more than ⌈c/N⌉ rows of it, if the pool has
+/// N ≥ 1 full batches and it has c rows there.
+pub fn fill(
+    plan: &mut Plan,
+    start: usize,
+    tail: Vec<u32>,
+    placed: &impl Placed,
+    rank: &[u32],
+    p: &Pipeline,
+) -> Result<Tail> {
+    let (b, g) = (p.batch_size, plan.group_size);
+    let pool = Pool { first: plan.pools.last().map_or(0, |pool| pool.first_batch) * b, start, batch_size: b };
+    let need = b - tail.len();
     let mut rng = Rng::new(p.seed, "pad", 0);
-    let g = plan.group_size;
-    if g > 0 && plan.grouped.last() == Some(&(short as u32)) {
-        let padding = groups(plan, plane, first, tail, (b - short) / g, &mut rng);
-        plan.order.extend(&padding);
-        rng.shuffle_chunks(&mut plan.order[tail..], g);
+    let mut order = tail;
+    if g > 0 && plan.grouped.last() == Some(&(order.len() as u32)) {
+        let padding = groups(plan, &pool, placed, need / g, &mut rng)?;
+        order.extend(&padding);
+        rng.shuffle_chunks(&mut order, g);
         plan.grouped.pop();
         plan.grouped.push(b as u32);
-        return padding;
+        return Ok(Tail { order, padding });
     }
-    let mut padding = rows(plan, plane, rank, first, tail, b - short, &mut rng);
-    if p.mode == Mode::RequestPacked
-        && let Some(requests) = &plane.request
-    {
-        padding.sort_by_key(|row| (requests.rows[*row as usize], *row));
+    let picks = pool.picks(placed, rank, need, &mut rng)?;
+    let mut padding = pool.rows(placed, rank, picks)?;
+    if p.mode == Mode::RequestPacked {
+        padding.sort_unstable();
     }
-    let ungrouped = tail + plan.grouped.last().map_or(0, |rows| *rows as usize);
-    plan.order.extend(&padding);
+    let padding: Vec<u32> = padding.into_iter().map(|(_, row)| row).collect();
+    order.extend(&padding);
     if p.mode != Mode::RequestPacked {
-        rng.shuffle(&mut plan.order[ungrouped..]);
+        let ungrouped = plan.grouped.last().map_or(0, |rows| *rows as usize);
+        rng.shuffle(&mut order[ungrouped..]);
     }
-    padding
+    Ok(Tail { order, padding })
 }
 
 /// Rows of `need` whole groups of the pool, those of identities outside the last batch first, each as rarely as can be.
-fn groups(plan: &Plan, plane: &KeyPlane, first: usize, tail: usize, need: usize, rng: &mut Rng) -> Vec<u32> {
+fn groups(plan: &Plan, pool: &Pool, placed: &impl Placed, need: usize, rng: &mut Rng) -> Result<Vec<u32>> {
     let (b, g) = (plan.batch_size, plan.group_size);
-    let identity = |at: usize| plane.identity.rows[plan.order[at] as usize];
-    let mut here: Vec<u32> = (tail..plan.order.len()).step_by(g).map(identity).collect();
+    let mut here = Vec::new();
+    placed.each(pool.start, &mut |standing| here.push(standing.identity))?;
     here.sort_unstable();
-    let mut starts: Vec<usize> =
-        (first..plan.order.len()).step_by(g).filter(|at| plan.group_slot(*at) >= 0 && at % b % g == 0).collect();
-    rng.shuffle(&mut starts);
-    starts.sort_by_key(|at| (*at >= tail, here.binary_search(&identity(*at)).is_ok()));
-    starts.iter().cycle().take(need).flat_map(|at| &plan.order[*at..at + g]).copied().collect()
-}
-
-fn rows(
-    plan: &Plan,
-    plane: &KeyPlane,
-    rank: &[u32],
-    first: usize,
-    tail: usize,
-    need: usize,
-    rng: &mut Rng,
-) -> Vec<u32> {
-    let full = (tail - first) / plan.batch_size;
-    let mut pool: Vec<u32> = plan.order[first..].to_vec();
-    pool.sort_unstable();
-    pool.dedup();
-    let mut here: Vec<u32> = plan.order[tail..].to_vec();
-    here.sort_unstable();
-    let is_here = |row: &u32| here.binary_search(row).is_ok();
-    let (sorted, counts) = super::by_identity(&pool, &plane.identity.rows, rank);
-    // For each identity: its rows that are not in the batch, then those that are; how many are; how many it may add.
-    let mut start = 0;
-    let mut owners: Vec<(usize, usize, Vec<u32>)> = Vec::with_capacity(counts.len());
-    for count in counts {
-        let own = &sorted[start..start + count as usize];
-        start += count as usize;
-        let (met, mut apart): (Vec<u32>, Vec<u32>) = own.iter().partition(|row| is_here(row));
-        let present = met.len();
-        let cap = own.len().div_ceil(full.max(1));
-        apart.extend(met);
-        owners.push((present, cap.saturating_sub(present).min(own.len() - present), apart));
-    }
-    rng.shuffle(&mut owners);
-    owners.sort_by_key(|(present, ..)| *present > 0);
-    let others = owners.iter().take_while(|(present, ..)| *present == 0).count();
-    let mut out = Vec::with_capacity(need);
-    for side in [0..others, others..owners.len()] {
-        let mut round = 0;
-        loop {
-            let before = out.len();
-            for (_, room, rows) in &owners[side.clone()] {
-                if round < *room && out.len() < need {
-                    out.push(rows[round]);
-                }
-            }
-            round += 1;
-            if out.len() == before {
-                break;
+    let seed = rng.next_u64();
+    // The first of all groups in a seeded order.
+    let mut chosen: BinaryHeap<(bool, bool, u64, u32)> = BinaryHeap::with_capacity(need + 1);
+    let is_first = |at: usize| plan.group_slot(at) >= 0 && (at % b).is_multiple_of(g);
+    placed.each(pool.first, &mut |standing| {
+        for at in standing.positions.iter().filter(|at| is_first(**at as usize)) {
+            let met = here.binary_search(&standing.identity).is_ok();
+            chosen.push((*at as usize >= pool.start, met, xxh3_64_with_seed(&at.to_le_bytes(), seed), *at));
+            if chosen.len() > need {
+                chosen.pop();
             }
         }
+    })?;
+    let chosen = chosen.into_sorted_vec();
+    let mut firsts: Vec<(u32, usize)> = chosen.iter().enumerate().map(|(k, (.., at))| (*at, k)).collect();
+    firsts.sort_unstable();
+    let mut rows = vec![0; chosen.len() * g];
+    placed.each(pool.first, &mut |standing| {
+        for at in standing.positions.iter().filter(|at| plan.group_slot(**at as usize) >= 0) {
+            let within = *at as usize % b % g;
+            if let Ok(found) = firsts.binary_search_by_key(&(*at - within as u32), |(first, _)| *first) {
+                rows[firsts[found].1 * g + within] = standing.row;
+            }
+        }
+    })?;
+    Ok(rows.into_iter().cycle().take(need * g).collect())
+}
+
+/// The dataset's last pool.
+struct Pool {
+    /// Its first position, and that of the last batch.
+    first: usize,
+    start: usize,
+    batch_size: usize,
+}
+
+/// A row to copy: the rank of its identity, and which of this one's rows it is, those first that are not in the last batch.
+type Pick = (u32, u32);
+
+/// What of the pool is an identity's.
+#[derive(Clone, Copy, Default)]
+struct Own {
+    rows: u32,
+    /// Of these, the ones in the last batch.
+    here: u32,
+}
+
+impl Pool {
+    fn own(&self, placed: &impl Placed, rank: &[u32]) -> Result<Vec<Own>> {
+        let mut own = vec![Own::default(); rank.len()];
+        placed.each(self.first, &mut |standing| {
+            let own = &mut own[rank[standing.identity as usize] as usize];
+            own.rows += 1;
+            own.here += u32::from(self.is_here(standing.positions));
+        })?;
+        Ok(own)
     }
-    // Only without a full batch in the pool, where no cap can hold: every row again, as often as needed.
-    let again: Vec<u32> = owners.iter().flat_map(|(.., rows)| rows).copied().collect();
-    out.extend(again.iter().cycle().take(need - out.len()));
-    out
+
+    fn is_here(&self, positions: &[u32]) -> bool {
+        positions.last().is_some_and(|last| *last as usize >= self.start)
+    }
+
+    fn picks(&self, placed: &impl Placed, rank: &[u32], need: usize, rng: &mut Rng) -> Result<Vec<Pick>> {
+        let full = ((self.start - self.first) / self.batch_size).max(1) as u32;
+        let mut owners: Vec<(u32, Own)> = (0..).zip(self.own(placed, rank)?).filter(|(_, own)| own.rows > 0).collect();
+        rng.shuffle(&mut owners);
+        owners.sort_by_key(|(_, own)| own.here > 0);
+        let others = owners.iter().take_while(|(_, own)| own.here == 0).count();
+        let mut picks = Vec::with_capacity(need);
+        for side in [0..others, others..owners.len()] {
+            // Everybody's first, everybody's second, and so on.
+            for round in 0.. {
+                let before = picks.len();
+                let has_room =
+                    |own: &Own| round < own.rows.div_ceil(full).saturating_sub(own.here).min(own.rows - own.here);
+                let willing = owners[side.clone()].iter().filter(|(_, own)| has_room(own));
+                picks.extend(willing.map(|(rank, _)| (*rank, round)).take(need - before));
+                if picks.len() == before {
+                    break;
+                }
+            }
+        }
+        // Only without a full batch in the pool, where no cap can hold: every row again, as often as needed.
+        let again = owners.iter().flat_map(|(rank, own)| (0..own.rows).map(|k| (*rank, k)));
+        picks.extend(again.cycle().take(need - picks.len()));
+        Ok(picks)
+    }
+
+    /// The picked rows with their requests, in order.
+    fn rows(&self, placed: &impl Placed, rank: &[u32], picks: Vec<Pick>) -> Result<Vec<(u32, u32)>> {
+        let own = self.own(placed, rank)?;
+        let mut rows = vec![(0, 0); picks.len()];
+        let mut wanted: Vec<(Pick, usize)> = picks.into_iter().zip(0..).collect();
+        wanted.sort_unstable();
+        let mut came = vec![Own::default(); rank.len()];
+        placed.each(self.first, &mut |standing| {
+            let rank = rank[standing.identity as usize];
+            let (own, came) = (own[rank as usize], &mut came[rank as usize]);
+            let is_here = self.is_here(standing.positions);
+            let ordinal = if is_here { own.rows - own.here + came.here } else { came.rows - came.here };
+            came.rows += 1;
+            came.here += u32::from(is_here);
+            let first = wanted.partition_point(|(pick, _)| *pick < (rank, ordinal));
+            for (_, k) in wanted[first..].iter().take_while(|(pick, _)| *pick == (rank, ordinal)) {
+                rows[*k] = (standing.request, standing.row);
+            }
+        })?;
+        Ok(rows)
+    }
 }

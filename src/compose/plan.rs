@@ -39,6 +39,12 @@ impl Plan {
         self.order.len().div_ceil(self.batch_size)
     }
 
+    /// The positions of a pool, of `rows` in all.
+    pub fn positions(&self, pool: &Pool, rows: usize) -> Range<usize> {
+        let start = pool.first_batch * self.batch_size;
+        start..(start + pool.batches * self.batch_size).min(rows)
+    }
+
     /// The examples of a batch, by slot.
     pub fn batch(&self, batch: usize) -> &[u32] {
         let start = batch * self.batch_size;
@@ -68,7 +74,7 @@ impl Plan {
         self.copy.iter().filter(|c| **c > 0).count()
     }
 
-    /// The plan of these positions alone, which are whole batches; `order` tells what stands there.
+    /// The plan of these positions alone, which are whole batches; `order` tells what stands there. It has no copies.
     pub fn part(&self, positions: Range<usize>, order: Vec<u32>) -> Plan {
         let batches = positions.start / self.batch_size..positions.end.div_ceil(self.batch_size);
         let padding = &self.padding[self.padding.partition_point(|at| (*at as usize) < positions.start)..];
@@ -76,7 +82,7 @@ impl Plan {
         Plan {
             batch_size: self.batch_size,
             order,
-            copy: self.copy.get(positions.clone()).map_or_else(Vec::new, <[u32]>::to_vec),
+            copy: Vec::new(),
             padding: padding.iter().map(|at| at - positions.start as u32).collect(),
             group_size: self.group_size,
             grouped: self.grouped.get(batches.clone()).map_or_else(Vec::new, <[u32]>::to_vec),
@@ -95,27 +101,6 @@ impl Plan {
     pub(super) fn close_pool(&mut self) {
         let first_batch = self.pools.last().map_or(0, |p| p.first_batch + p.batches);
         self.pools.push(Pool { first_batch, batches: self.batches() - first_batch });
-    }
-
-    /// Takes the last `rows` positions away; examples that occur nowhere else are dropped.
-    pub(super) fn drop_tail(&mut self, rows: usize) {
-        let pool = self.pools.len().saturating_sub(1) as u32;
-        let mut tail = self.order.split_off(self.order.len() - rows);
-        tail.sort_unstable();
-        tail.dedup();
-        let mut stays = vec![false; tail.len()];
-        if self.group_size > 0 {
-            for row in &self.order {
-                if let Ok(i) = tail.binary_search(row) {
-                    stays[i] = true;
-                }
-            }
-        }
-        self.dropped.extend(tail.into_iter().zip(stays).filter(|(_, s)| !s).map(|(row, _)| (pool, row)));
-        self.grouped.truncate(self.batches());
-        if let Some(last) = self.pools.last_mut() {
-            last.batches -= 1;
-        }
     }
 
     /// Numbers the occurrences of each example in reading order; of an example that `padding` names n times, the last n are

@@ -32,8 +32,11 @@ impl Rng {
         }
     }
 
-    /// Shuffles whole chunks of `size` items; a shorter last chunk stays.
+    /// Shuffles whole chunks of `size` items, single ones as [`Rng::shuffle`] does; a shorter last chunk stays.
     pub fn shuffle_chunks<T>(&mut self, items: &mut [T], size: usize) {
+        if size == 1 {
+            return self.shuffle(items);
+        }
         let chunks = items.len() / size;
         for i in (1..chunks).rev() {
             let j = self.below(i + 1);

@@ -5,61 +5,67 @@ use super::plan::Plan;
 use super::rng::Rng;
 use super::window::Windows;
 use super::{by_identity, finish};
+use crate::error::Result;
 use crate::keys::KeyPlane;
 use crate::pipeline::Pipeline;
 
-pub fn compose(plane: &KeyPlane, p: &Pipeline, rank: &[u32], windows: Windows) -> Plan {
+pub fn compose(plane: &KeyPlane, p: &Pipeline, rank: &[u32], windows: Windows) -> Result<Plan> {
     let b = p.batch_size;
     let mut plan = Plan::new(b);
+    let rank_of = |row: u32| rank[plane.identity.rows[row as usize] as usize];
     for (k, pool) in windows.into_each().enumerate() {
         let mut rng = Rng::new(p.seed, "deal", k as u64);
         let mut slots = Slots::new(pool.len(), b);
-        let mut spreader = Spreader::new(pool.len(), b, rank, &mut rng);
-        spreader.take(pool, &plane.identity.rows, |row| row, |batch, row| slots.place(batch, row));
-        spreader.finish(|batch, row| slots.place(batch, row));
-        plan.extend(slots.shuffled(p.seed, plan.batches()));
+        let mut spreader = Spreader::of_pool(pool.len(), b, &mut rng);
+        spreader.take(pool, rank.len(), rank_of, |row| row, &mut |batch, row| slots.place(batch, row));
+        spreader.finish(&mut |batch, row| slots.place(batch, row));
+        plan.extend(slots.shuffled(1, p.seed, plan.batches()));
         plan.close_pool();
     }
-    finish(plan, plane, rank, p)
+    finish::held(plan, plane, rank, p)
 }
 
-/// Deals the rows of one pool, as they come by identity, part after part.
-pub struct Spreader<'a> {
-    rank: &'a [u32],
-    dealer: Dealer<'a, u32>,
+/// Deals rows as they come by identity, part after part.
+pub struct Spreader<'a, U> {
+    dealer: Dealer<'a, U>,
     /// Identities that have come.
     identities: u32,
 }
 
-impl<'a> Spreader<'a> {
-    /// Of `rows` rows; those that fill no batch are given to the one behind the others.
-    pub fn new(rows: usize, batch_size: usize, rank: &'a [u32], rng: &'a mut Rng) -> Self {
-        let dealer = Dealer::new(rows, rows / batch_size, &[rows % batch_size], rng);
-        Spreader { rank, dealer, identities: 0 }
+impl<'a, U: Copy> Spreader<'a, U> {
+    /// Of `rows` rows: batches `0..full` take as many each, batches `full..` take `partial[…]`.
+    pub fn new(rows: usize, full: usize, partial: &[usize], rng: &'a mut Rng) -> Self {
+        Spreader { dealer: Dealer::new(rows, full, partial, rng), identities: 0 }
     }
 
-    /// Takes all rows of some identities, in precedence; their ranks are higher than those that came before. `identity[row]` is
-    /// that of a row, `number(row)` what it is called where `give` gets it with its batch, now or later.
+    /// Of all rows of a pool; those that fill no batch are given to the one behind the others.
+    pub fn of_pool(rows: usize, batch_size: usize, rng: &'a mut Rng) -> Self {
+        Spreader::new(rows, rows / batch_size, &[rows % batch_size], rng)
+    }
+
+    /// Takes all rows of some identities, in precedence; their ranks, of `ranks`, are higher than those that came before.
+    /// `called(row)` is what a row is called where `give` gets it with its batch, now or later.
     pub fn take(
         &mut self,
         rows: Vec<u32>,
-        identity: &[u32],
-        number: impl Fn(u32) -> u32,
-        mut give: impl FnMut(u32, u32),
+        ranks: usize,
+        rank_of: impl Fn(u32) -> u32,
+        called: impl Fn(u32) -> U,
+        give: &mut impl FnMut(u32, U),
     ) {
-        let (sorted, counts) = by_identity(&rows, identity, self.rank);
+        let (sorted, counts) = by_identity(&rows, ranks, rank_of);
         drop(rows);
         let mut sorted = sorted.into_iter();
         for count in counts {
             let own = sorted.by_ref().take(count as usize);
-            own.for_each(|row| self.dealer.take(self.identities, number(row), &mut give));
+            own.for_each(|row| self.dealer.take(self.identities, called(row), give));
             self.identities += 1;
         }
     }
 
     /// All have come.
-    pub fn finish(self, mut give: impl FnMut(u32, u32)) {
-        self.dealer.finish(&mut give);
+    pub fn finish(self, give: &mut impl FnMut(u32, U)) {
+        self.dealer.finish(give);
     }
 }
 
@@ -84,10 +90,10 @@ impl Slots {
         *at += 1;
     }
 
-    /// Once all rows are placed: shuffled within each batch, of which the first is the dataset's `first_batch`.
-    pub fn shuffled(mut self, seed: u64, first_batch: usize) -> Vec<u32> {
+    /// Once all rows are placed: each batch's shuffled, `together` rows at a time; the first is the dataset's `first_batch`.
+    pub fn shuffled(mut self, together: usize, seed: u64, first_batch: usize) -> Vec<u32> {
         for (slots, batch) in self.rows.chunks_mut(self.batch_size).zip(first_batch as u64..) {
-            Rng::new(seed, "slots", batch).shuffle(slots);
+            Rng::new(seed, "slots", batch).shuffle_chunks(slots, together);
         }
         self.rows
     }

@@ -14,12 +14,13 @@ pub fn ln_share(count: u64, total: u64) -> f32 {
 /// Counts below this are looked up: most items are rarer, and a logarithm a row took a hundredth of a run.
 const RARE: u32 = 4096;
 
-/// logQ of what a plan places.
+/// logQ of batches.
+#[derive(Debug, Clone)]
 pub enum LogQ {
     /// By item: all batches are of one pool.
     OfItems(Vec<f32>),
-    /// By position.
-    OfPositions(Vec<f32>),
+    /// By position of the dataset, from `first` on.
+    OfPositions { first: usize, shares: Vec<f32> },
 }
 
 impl LogQ {
@@ -27,15 +28,19 @@ impl LogQ {
     /// mapped.
     pub fn new(plane: &KeyPlane, plan: &Plan) -> Option<Self> {
         let item = plane.item.as_ref()?;
-        if plan.pools.len() == 1 {
-            let mut counts = vec![0; item.len()];
-            item.rows.iter().for_each(|code| counts[*code as usize] += 1);
-            return Some(LogQ::of_one_pool(&counts));
-        }
         let code = |row: &u32| item.rows[*row as usize];
-        let items: Vec<u32> = plan.order.iter().map(code).collect();
-        let dropped: Vec<(u32, u32)> = plan.dropped.iter().map(|(pool, row)| (*pool, code(row))).collect();
-        Some(LogQ::of_pools(&items, item.len(), plan, dropped))
+        let mut items = PoolItems::new(item.len());
+        let mut shares = Vec::with_capacity(plan.order.len());
+        for (k, pool) in plan.pools.iter().enumerate() {
+            let positions = plan.positions(pool, plan.order.len());
+            let dropped = plan.dropped.iter().filter(|(pool, _)| *pool as usize == k).map(|(_, row)| row);
+            items.next_pool();
+            items.add(dropped.map(code));
+            items.add(positions.clone().filter(|at| plan.copy_at(*at) == 0).map(|at| code(&plan.order[at])));
+            let placed: Vec<u32> = plan.order[positions].iter().map(code).collect();
+            shares.extend(items.log_q(placed.len()).of_all(&placed));
+        }
+        Some(LogQ::OfPositions { first: 0, shares })
     }
 
     /// All batches are of one pool, with `counts[item]` examples of each item.
@@ -45,39 +50,63 @@ impl LogQ {
         LogQ::OfItems(counts.par_iter().map(|count| shares.of(*count)).collect())
     }
 
-    /// The batches are of several pools: `items[position]` is one of `number`, `dropped` are pools with items, and of `plan` all
-    /// but its order is looked at.
-    pub fn of_pools(items: &[u32], number: usize, plan: &Plan, mut dropped: Vec<(u32, u32)>) -> Self {
-        dropped.sort_unstable();
-        let mut dropped = dropped.as_slice();
-        let mut counts = vec![0u32; number];
-        let mut out = Vec::with_capacity(items.len());
-        for (k, pool) in plan.pools.iter().enumerate() {
-            let start = pool.first_batch * plan.batch_size;
-            let end = (start + pool.batches * plan.batch_size).min(items.len());
-            let own = dropped.iter().take_while(|(pool, _)| *pool as usize <= k).count();
-            let (gone, later) = dropped.split_at(own);
-            dropped = later;
-            let mut total = gone.len() as u64;
-            gone.iter().for_each(|(_, item)| counts[*item as usize] += 1);
-            for position in (start..end).filter(|position| plan.copy_at(*position) == 0) {
-                counts[items[position] as usize] += 1;
-                total += 1;
-            }
-            let shares = Shares::new((end - start) as u32, total);
-            let placed = &items[start..end];
-            out.par_extend(placed.par_iter().map(|item| shares.of(counts[*item as usize])));
-            placed.iter().chain(gone.iter().map(|(_, item)| item)).for_each(|item| counts[*item as usize] = 0);
-        }
-        LogQ::OfPositions(out)
-    }
-
     /// That of the item at a position of the dataset.
     pub fn at(&self, position: usize, item: u32) -> f32 {
         match self {
             LogQ::OfItems(shares) => shares[item as usize],
-            LogQ::OfPositions(shares) => shares[position],
+            LogQ::OfPositions { first, shares } => shares[position - first],
         }
+    }
+}
+
+/// Counts the items of pools, one pool after the other.
+pub struct PoolItems {
+    counts: Vec<u32>,
+    /// Items that occur.
+    seen: Vec<u32>,
+    examples: u64,
+}
+
+impl PoolItems {
+    /// Of `number` items.
+    pub fn new(number: usize) -> Self {
+        PoolItems { counts: vec![0; number], seen: Vec::new(), examples: 0 }
+    }
+
+    /// Forgets the pool before.
+    pub fn next_pool(&mut self) {
+        self.seen.drain(..).for_each(|item| self.counts[item as usize] = 0);
+        self.examples = 0;
+    }
+
+    /// Takes items of examples.
+    pub fn add(&mut self, items: impl Iterator<Item = u32>) {
+        for item in items {
+            let count = &mut self.counts[item as usize];
+            if *count == 0 {
+                self.seen.push(item);
+            }
+            *count += 1;
+            self.examples += 1;
+        }
+    }
+
+    /// logQ in a pool with so many rows, once all its examples were taken.
+    pub fn log_q(&self, rows: usize) -> PoolLogQ<'_> {
+        PoolLogQ { counts: &self.counts, shares: Shares::new(rows as u32, self.examples) }
+    }
+}
+
+/// logQ in a pool.
+pub struct PoolLogQ<'a> {
+    counts: &'a [u32],
+    shares: Shares,
+}
+
+impl PoolLogQ<'_> {
+    /// That of each of these items.
+    pub fn of_all(&self, items: &[u32]) -> Vec<f32> {
+        items.par_iter().map(|item| self.shares.of(self.counts[*item as usize])).collect()
     }
 }
 

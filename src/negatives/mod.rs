@@ -17,4 +17,4 @@ pub use bits::{Bits, set_bits};
 
 pub use columns::{BatchColumns, Columns};
 pub use known_positive::Positives;
-pub use log_q::{LogQ, ln_share};
+pub use log_q::{LogQ, PoolItems, ln_share};

@@ -16,7 +16,7 @@ use crate::stats::{Baseline, Baselines, BatchStats, Chances, Counts, Metrics, Us
 /// The two baselines: a uniformly random order in closed form, and the input's own order, measured.
 pub fn baselines(p: &Pipeline, prepared: &Prepared) -> Result<Baselines> {
     let (keys, facts) = (&prepared.keys, &prepared.facts);
-    let (input_order, match_rate) = rayon::join(|| input_order(p, keys), || match_rate(p, prepared));
+    let (input_order, match_rate) = rayon::join(|| input_order(p, keys, &facts.identities), || match_rate(p, prepared));
     let random_order = random_order(&facts.identities, facts.requests.as_deref(), match_rate?, p.batch_size);
     Ok(Baselines { random_order, input_order: input_order? })
 }
@@ -24,7 +24,7 @@ pub fn baselines(p: &Pipeline, prepared: &Prepared) -> Result<Baselines> {
 /// Rows that are looked at at a time, about.
 const PIECE: usize = 1 << 18;
 
-fn input_order(p: &Pipeline, keys: &Keys) -> Result<Baseline> {
+fn input_order(p: &Pipeline, keys: &Keys, examples: &[u32]) -> Result<Baseline> {
     let b = p.batch_size;
     let mut stats: Vec<BatchStats> = Vec::with_capacity(keys.len().div_ceil(b));
     let mut measure = |plane: &KeyPlane| {
@@ -47,7 +47,7 @@ fn input_order(p: &Pipeline, keys: &Keys) -> Result<Baseline> {
         }
     }
     let counts = Counts { batches: stats.len() as u64, rows_out: keys.len() as u64, ..Counts::default() };
-    let met = met_ratio(p, keys.shape(), &InputOrder(keys), |_| false)?;
+    let met = met_ratio(p, keys.shape(), &InputOrder(keys), examples)?;
     let metrics = Metrics::new(&stats, &counts, b, met);
     Ok(Baseline {
         same_user_rate: Some(metrics.same_user_rate),

@@ -13,13 +13,16 @@ use crate::store::{Parts, words};
 /// What is known of all batches. Where keys are on file, theirs are in parts of whole row groups.
 pub struct Composed {
     rows: usize,
-    /// Its order is in the parts, if there are any.
+    copies: usize,
+    /// Its order and copies are in the parts, if there are any.
     plan: Plan,
     parted: Option<Parted>,
 }
 
 struct Parted {
     keys: PartedKeys,
+    /// Positions of copies with their ordinals.
+    copies: Parts,
     /// The batches of each part.
     batches: Vec<Range<usize>>,
 }
@@ -40,14 +43,17 @@ const MOST_PARTS: usize = 256;
 impl Composed {
     /// Of keys in memory.
     pub fn held(plan: Plan) -> Self {
-        Composed { rows: plan.order.len(), plan, parted: None }
+        Composed { rows: plan.order.len(), copies: plan.copies(), plan, parted: None }
     }
 
     /// Of keys on file, whose plan has no order but positions.
-    pub fn filed(keys: &FiledKeys, plan: Plan, positions: Positions, cuts: &Cuts, room: &KeyRoom) -> Result<Self> {
-        let (rows, batches) = (positions.number, cuts.parts(MOST_PARTS));
-        let keys = arrange(keys, positions, plan.batch_size, &batches, room)?;
-        Ok(Composed { rows, plan, parted: Some(Parted { keys, batches }) })
+    pub fn filed(keys: &FiledKeys, mut plan: Plan, positions: Positions, cuts: &Cuts, room: &KeyRoom) -> Result<Self> {
+        let rows = positions.number;
+        // All others are examples, each once.
+        let copies = rows + plan.dropped.len() - keys.len();
+        let (parted, padding) = Parted::new(keys, positions, copies, plan.batch_size, cuts.parts(MOST_PARTS), room)?;
+        plan.padding = padding;
+        Ok(Composed { rows, copies, plan, parted: Some(parted) })
     }
 
     pub fn rows(&self) -> usize {
@@ -58,7 +64,12 @@ impl Composed {
         self.rows.div_ceil(self.plan.batch_size)
     }
 
-    /// What of the plan is not its order.
+    /// Rows that are copies.
+    pub fn copies(&self) -> usize {
+        self.copies
+    }
+
+    /// What of the plan is neither its order nor its copies.
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
@@ -80,6 +91,7 @@ impl Composed {
     pub fn part<'a>(&'a self, keys: &'a Keys, batches: Range<usize>) -> Result<Part<'a>> {
         let b = self.plan.batch_size;
         let positions = batches.start * b..(batches.end * b).min(self.rows);
+        let mut copy = self.plan.copy.get(positions.clone()).map_or_else(Vec::new, <[u32]>::to_vec);
         let (plane, order) = match (keys, &self.parted) {
             (Keys::Held(plane), _) if positions.len() == self.rows => {
                 return Ok(Part { batches, plane: Cow::Borrowed(plane), plan: Cow::Borrowed(&self.plan) });
@@ -90,10 +102,16 @@ impl Composed {
                 let examples: Vec<u32> = firsts.into_iter().map(|at| rows[at as usize]).collect();
                 (plane.gather(&examples), order)
             }
-            (Keys::Filed(_), Some(parted)) => parted.read(&batches, &positions)?,
+            (Keys::Filed(_), Some(parted)) => {
+                if self.copies > 0 {
+                    copy = parted.copies(&batches, &positions)?;
+                }
+                parted.read(&batches, &positions)?
+            }
             (Keys::Filed(_), None) => (keys.shape().clone(), Vec::new()),
         };
-        Ok(Part { plane: Cow::Owned(plane), plan: Cow::Owned(self.plan.part(positions, order)), batches })
+        let plan = Plan { copy, ..self.plan.part(positions, order) };
+        Ok(Part { plane: Cow::Owned(plane), plan: Cow::Owned(plan), batches })
     }
 
     /// Bytes in files.
@@ -103,16 +121,71 @@ impl Composed {
 }
 
 impl Parted {
+    /// Brings keys into the parts that hold their positions: rows are numbered by position. Gives the positions of padding too.
+    fn new(
+        keys: &FiledKeys,
+        mut positions: Positions,
+        copies: usize,
+        batch_size: usize,
+        batches: Vec<Range<usize>>,
+        room: &KeyRoom,
+    ) -> Result<(Self, Vec<u32>)> {
+        positions.parts.file_rest()?;
+        let part_of = |position: u32| batches.partition_point(|part| part.end <= position as usize / batch_size);
+        let mut parted = PartedKeys::new(&keys.shape().without_rows(), batches.len(), room.bytes, &room.folder);
+        let mut ordinals = Parts::new(batches.len(), room.bytes / 4, &room.folder);
+        let mut padding = Vec::new();
+        positions.padding.sort_unstable();
+        for k in 0..positions.parts() {
+            let rows = positions.rows(k);
+            let plane = keys.read_all(rows.clone())?;
+            let mut placed: Vec<[u32; 2]> = words(&positions.parts.take(k)?).collect();
+            if copies > 0 {
+                placed.sort_unstable();
+                for same in placed.chunk_by(|[a, _], [b, _]| a == b) {
+                    let padded = positions.times_padded(same[0][0]);
+                    for (ordinal, [_, position]) in same.iter().enumerate().skip(1) {
+                        ordinals.push_words(part_of(*position), [*position, ordinal as u32])?;
+                    }
+                    padding.extend(same[same.len() - padded..].iter().map(|[_, position]| position));
+                }
+            }
+            for [row, position] in placed {
+                parted.push(part_of(position), position, &plane, row as usize - rows.start)?;
+            }
+        }
+        parted.file_rest()?;
+        ordinals.file_rest()?;
+        padding.sort_unstable();
+        Ok((Parted { keys: parted, copies: ordinals, batches }, padding))
+    }
+
+    /// The parts that hold some batches.
+    fn of(&self, batches: &Range<usize>) -> impl Iterator<Item = usize> {
+        let (start, end) = (batches.start, batches.end);
+        let parts = self.batches.iter().enumerate();
+        parts.filter(move |(_, part)| part.start < end && part.end > start).map(|(part, _)| part)
+    }
+
     /// The examples of some parts by input row, and the example at each position.
     fn read(&self, batches: &Range<usize>, positions: &Range<usize>) -> Result<(KeyPlane, Vec<u32>)> {
-        let parts =
-            self.batches.iter().enumerate().filter(|(_, part)| part.start < batches.end && part.end > batches.start);
-        let read: Vec<(Vec<u32>, KeyPlane)> = parts.map(|(part, _)| self.keys.read(part)).collect::<Result<_>>()?;
+        let read: Vec<(Vec<u32>, KeyPlane)> =
+            self.of(batches).map(|part| self.keys.read(part)).collect::<Result<_>>()?;
         let (places, plane) = KeyPlane::joined(read);
         let (firsts, of_row) = distinct(&plane.input_row);
         let mut order = vec![0; positions.len()];
         places.iter().zip(of_row).for_each(|(place, example)| order[*place as usize - positions.start] = example);
         Ok((plane.gather(&firsts), order))
+    }
+
+    /// The copy ordinal of each position.
+    fn copies(&self, batches: &Range<usize>, positions: &Range<usize>) -> Result<Vec<u32>> {
+        let mut copies = vec![0; positions.len()];
+        for part in self.of(batches) {
+            let read = self.copies.read(part)?;
+            words(&read).for_each(|[at, ordinal]| copies[at as usize - positions.start] = ordinal);
+        }
+        Ok(copies)
     }
 }
 
@@ -132,23 +205,19 @@ fn distinct(numbers: &[u32]) -> (Vec<u32>, Vec<u32>) {
 pub struct Positions {
     /// By row: what is read in input order then goes to its part.
     parts: Parts,
-    /// Rows of a part.
+    /// Rows, and rows of a part.
+    rows: usize,
     part_rows: usize,
     number: usize,
+    /// Rows of which the last positions are padding, once for each of these.
+    pub padding: Vec<u32>,
 }
 
 impl Positions {
     /// Of `rows` rows.
     pub fn new(rows: usize, room: &KeyRoom) -> Self {
         let parts = Parts::new(rows.div_ceil(room.rows), room.bytes / 2, &room.folder);
-        Positions { parts, part_rows: room.rows, number: 0 }
-    }
-
-    /// Those of an order.
-    pub fn of(order: Vec<u32>, rows: usize, room: &KeyRoom) -> Result<Self> {
-        let mut positions = Positions::new(rows, room);
-        order.into_iter().zip(0..).try_for_each(|(row, position)| positions.push(row, position))?;
-        Ok(positions)
+        Positions { parts, rows, part_rows: room.rows, number: 0, padding: Vec::new() }
     }
 
     /// Every position is told once.
@@ -164,30 +233,27 @@ impl Positions {
     pub fn is_empty(&self) -> bool {
         self.number == 0
     }
-}
 
-/// Brings keys into the parts that hold their positions. Rows are numbered by position.
-fn arrange(
-    keys: &FiledKeys,
-    mut positions: Positions,
-    batch_size: usize,
-    batches: &[Range<usize>],
-    room: &KeyRoom,
-) -> Result<PartedKeys> {
-    positions.parts.file_rest()?;
-    let mut parted: Option<PartedKeys> = None;
-    for (k, start) in (0..keys.len()).step_by(positions.part_rows).enumerate() {
-        let plane = keys.read_all(start..keys.len().min(start + positions.part_rows))?;
-        let parted = parted.get_or_insert_with(|| PartedKeys::new(&plane, batches.len(), room.bytes, &room.folder));
-        for [row, position] in words(&positions.parts.take(k)?) {
-            let batch = position as usize / batch_size;
-            let part = batches.partition_point(|part| part.end <= batch);
-            parted.push(part, position, &plane, row as usize - start)?;
-        }
+    /// Number of parts.
+    pub fn parts(&self) -> usize {
+        self.parts.len()
     }
-    let mut parted = parted.unwrap_or_else(|| PartedKeys::new(&KeyPlane::default(), 0, 0, &room.folder));
-    parted.file_rest()?;
-    Ok(parted)
+
+    /// The rows of a part.
+    pub fn rows(&self, part: usize) -> Range<usize> {
+        part * self.part_rows..self.rows.min((part + 1) * self.part_rows)
+    }
+
+    /// Rows of a part with their positions, in no order.
+    pub fn read(&self, part: usize) -> Result<Vec<[u32; 2]>> {
+        Ok(words(&self.parts.read(part)?).collect())
+    }
+
+    /// How many positions of a row are padding; what is padded is sorted.
+    fn times_padded(&self, row: u32) -> usize {
+        let first = self.padding.partition_point(|padded| *padded < row);
+        self.padding[first..].iter().take_while(|padded| **padded == row).count()
+    }
 }
 
 #[cfg(test)]
@@ -197,19 +263,9 @@ mod tests {
     use super::*;
     use crate::keys::Codes;
 
-    impl Positions {
-        /// The row at each position.
-        pub fn order(&self) -> Vec<u32> {
-            let mut order = vec![u32::MAX; self.number];
-            for part in 0..self.parts.len() {
-                words(&self.parts.read(part).unwrap()).for_each(|[row, at]| order[at as usize] = row);
-            }
-            order
-        }
-    }
-
-    /// Keys with two rows in the input for each of these rows, and a plan in which some stand twice.
-    fn composed_of(rows: &[u32], batch_size: usize) -> (KeyPlane, Plan) {
+    /// Keys with two rows in the input for each of these rows, and a plan in which some stand twice, some not at all, and the
+    /// last `padded` positions are padding.
+    fn composed_of(rows: &[u32], padded: usize, batch_size: usize) -> (KeyPlane, Plan, Vec<u32>) {
         let number = rows.len() as u32;
         let plane = KeyPlane {
             input_row: (0..number).map(|row| 2 * row + 1).collect(),
@@ -218,10 +274,14 @@ mod tests {
             positive: Some(rows.iter().map(|row| row % 3 == 0).collect()),
             ..KeyPlane::default()
         };
-        let order: Vec<u32> = rows.iter().map(|row| row * 7 % number).collect();
-        let copy = order.iter().map(|row| row % 2).collect();
-        let padding = (0..number).filter(|at| at % 5 == 0).collect();
-        (plane, Plan { order, copy, padding, ..Plan::new(batch_size) })
+        let mut order: Vec<u32> = rows.iter().zip(0u32..).map(|(identity, row)| row * 7 * identity % number).collect();
+        let added: Vec<u32> = order.iter().copied().cycle().skip(1).step_by(2).take(padded).collect();
+        order.extend(&added);
+        let earlier = |at: usize| order[..at].iter().filter(|row| **row == order[at]).count() as u32;
+        let copy = (0..order.len()).map(earlier).collect();
+        let missing = (0..number).filter(|row| !order.contains(row)).map(|row| (0, row)).collect();
+        let padding = (order.len() - padded..order.len()).map(|at| at as u32).collect();
+        (plane, Plan { copy, padding, dropped: missing, order, ..Plan::new(batch_size) }, added)
     }
 
     proptest! {
@@ -232,9 +292,10 @@ mod tests {
             batch_size in 1usize..9,
             filed in any::<bool>(),
             number in 1usize..6,
+            padded in 0usize..5,
             bytes in prop::sample::select(vec![0u64, 200, 1 << 20]),
         ) {
-            let (mut plane, plan) = composed_of(&rows, batch_size);
+            let (mut plane, plan, added) = composed_of(&rows, padded, batch_size);
             let (expected, order, copy) = (plane.clone(), plan.order.clone(), plan.copy.clone());
             let padding = plan.padding.clone();
             let batches = plan.batches();
@@ -245,13 +306,18 @@ mod tests {
                 let mut keys = FiledKeys::empty(plane.without_rows(), dir.path()).unwrap();
                 keys.extend(&mut plane).unwrap();
                 let mut plan = plan;
-                let positions = Positions::of(std::mem::take(&mut plan.order), rows.len(), &room).unwrap();
+                let mut positions = Positions::new(rows.len(), &room);
+                positions.padding = added;
+                plan.copy.clear();
+                let order = std::mem::take(&mut plan.order);
+                order.into_iter().zip(0..).for_each(|(row, at)| positions.push(row, at).unwrap());
                 let composed = Composed::filed(&keys, plan, positions, &cuts, &room).unwrap();
                 (Keys::Filed(keys), composed)
             } else {
                 (Keys::Held(plane), Composed::held(plan))
             };
             prop_assert_eq!((composed.rows(), composed.batches()), (order.len(), batches));
+            prop_assert_eq!(composed.copies(), copy.iter().filter(|copy| **copy > 0).count());
             let mut next = 0;
             for range in composed.cut(&cuts, number) {
                 let part = composed.part(&keys, range.clone()).unwrap();

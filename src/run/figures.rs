@@ -10,7 +10,7 @@ use super::composed::Part;
 use super::prepare::Prepared;
 use crate::error::Result;
 use crate::keys::{Codes, Key, KeyPlane};
-use crate::negatives::{Columns, LogQ};
+use crate::negatives::Columns;
 use crate::pipeline::{Field, Mode, Pipeline};
 use crate::stats::{BatchStats, Counts, Metrics, Users, co_user_ratio};
 use crate::store::Column;
@@ -30,7 +30,7 @@ pub fn measured(p: &Pipeline, prepared: &Prepared, stats: &[BatchStats]) -> Resu
     let number = |codes: Option<&Codes>| codes.map_or(0, Codes::len);
     let mut seen = [number(Some(&shape.identity)), number(shape.request.as_ref()), number(shape.item.as_ref())]
         .map(|number| vec![false; number]);
-    let mut reading = Column::new(prepared.key_folder())?;
+    let (mut reading, mut examples) = (Column::new(prepared.key_folder())?, vec![0; shape.identity.len()]);
     each_part(prepared, |part| {
         let columns = [Some(&part.plane.identity), part.plane.request.as_ref(), part.plane.item.as_ref()];
         for (seen, codes) in seen.iter_mut().zip(columns) {
@@ -38,7 +38,11 @@ pub fn measured(p: &Pipeline, prepared: &Prepared, stats: &[BatchStats]) -> Resu
             part.plan.order.iter().for_each(|row| seen[codes.rows[*row as usize] as usize] = true);
         }
         let identities = part.plan.order.iter().map(|row| part.plane.identity.rows[*row as usize]);
-        reading.extend(&identities.collect::<Vec<_>>())
+        let identities: Vec<u32> = identities.collect();
+        for (at, identity) in identities.iter().enumerate() {
+            examples[*identity as usize] += u32::from(part.plan.copy_at(at) == 0);
+        }
+        reading.extend(&identities)
     })?;
     let [users, requests, items] = seen.map(|seen| seen.into_iter().filter(|seen| *seen).count() as u64);
     let plan = composed.plan();
@@ -48,7 +52,7 @@ pub fn measured(p: &Pipeline, prepared: &Prepared, stats: &[BatchStats]) -> Resu
         null_identity: left_out.null_identity,
         duplicates: *duplicates,
         dropped: plan.dropped.len() as u64,
-        copies: plan.copies() as u64,
+        copies: composed.copies() as u64,
         rows_out: composed.rows() as u64,
         users,
         requests,
@@ -56,7 +60,7 @@ pub fn measured(p: &Pipeline, prepared: &Prepared, stats: &[BatchStats]) -> Resu
         batches: composed.batches() as u64,
         max_requests_per_batch: stats.iter().map(|s| s.max_requests_per_slice.into()).max().unwrap_or(0),
     };
-    let met = met_ratio(p, shape, &Reading(&reading), |at| plan.copy_at(at) > 0)?;
+    let met = met_ratio(p, shape, &Reading(&reading), &examples)?;
     Ok(Figures { metrics: Metrics::new(stats, &counts, p.batch_size, met), counts })
 }
 
@@ -80,34 +84,9 @@ pub fn figures(p: &Pipeline, prepared: &Prepared) -> Result<Figures> {
 }
 
 /// Calls `each` with all batches, part by part.
-fn each_part(prepared: &Prepared, mut each: impl FnMut(&Part<'_>) -> Result<()>) -> Result<()> {
+pub fn each_part(prepared: &Prepared, mut each: impl FnMut(&Part<'_>) -> Result<()>) -> Result<()> {
     let Prepared { keys, composed, .. } = prepared;
     composed.parts().into_iter().try_for_each(|batches| each(&composed.part(keys, batches)?))
-}
-
-/// logQ, where an item is mapped.
-pub fn log_q(prepared: &Prepared) -> Result<Option<LogQ>> {
-    let (plan, facts) = (prepared.composed.plan(), &prepared.facts);
-    let Some(number) = prepared.keys.shape().item.as_ref().map(Codes::len) else { return Ok(None) };
-    if plan.pools.len() == 1 {
-        return Ok(Some(LogQ::of_one_pool(&facts.items.rows)));
-    }
-    let code = |plane: &KeyPlane, row: u32| plane.item.as_ref().map_or(0, |item| item.rows[row as usize]);
-    let mut items = Vec::with_capacity(prepared.composed.rows());
-    each_part(prepared, |part| {
-        items.extend(part.plan.order.iter().map(|row| code(&part.plane, *row)));
-        Ok(())
-    })?;
-    let mut by_row: Vec<(u32, u32)> = plan.dropped.iter().map(|(pool, row)| (*row, *pool)).collect();
-    by_row.sort_unstable();
-    let mut dropped = Vec::with_capacity(by_row.len());
-    prepared.keys.each_piece(&[Key::Code(Field::Item)], |first, plane| {
-        let own = by_row[dropped.len()..].iter().take_while(|(row, _)| (*row as usize) < first + plane.len());
-        let own: Vec<(u32, u32)> = own.map(|(row, pool)| (*pool, code(plane, row - first as u32))).collect();
-        dropped.extend(own);
-        Ok(())
-    })?;
-    Ok(Some(LogQ::of_pools(&items, number, plan, dropped)))
 }
 
 /// Identities by position.
@@ -123,15 +102,10 @@ impl Users for Reading<'_> {
     }
 }
 
-/// co_user_ratio of some order.
-pub fn met_ratio(
-    p: &Pipeline,
-    shape: &KeyPlane,
-    users: &impl Users,
-    is_copy: impl Fn(usize) -> bool,
-) -> Result<Option<f64>> {
+/// co_user_ratio of some order, in which each identity has so many examples.
+pub fn met_ratio(p: &Pipeline, shape: &KeyPlane, users: &impl Users, examples: &[u32]) -> Result<Option<f64>> {
     let tokens: Vec<i64> = shape.identity.tokens.iter().map(|token| *token as u64 as i64).collect();
-    co_user_ratio(users, &tokens, is_copy, p.batch_size, p.seed)
+    co_user_ratio(users, examples, &tokens, p.batch_size, p.seed)
 }
 
 /// A label's share of the examples, and of the composed rows.
@@ -205,7 +179,7 @@ pub fn advice(p: &Pipeline, prepared: &Prepared) -> Result<Vec<String>> {
                 ));
             }
         }
-        let copies = composed.plan().copies();
+        let copies = composed.copies();
         if copies * 2 > composed.rows() {
             out.push(format!(
                 "{copies} of {} rows would be copies: quotas nearer to the classes' shares, or scarce = \"rest\", need fewer",

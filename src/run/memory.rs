@@ -10,7 +10,7 @@ use crate::dataset::Cuts;
 use crate::keys::{Codes, Keys};
 use crate::negatives::Positives;
 use crate::payload::KEEP_WHOLE;
-use crate::pipeline::{Encoding, Mode, Pipeline, Remainder, Rule};
+use crate::pipeline::{Encoding, Mode, Pipeline, Rule};
 use crate::schema::bitmap_bytes;
 use crate::stats::BatchStats;
 
@@ -166,9 +166,8 @@ impl KeyBytes {
             + prepared.positives.as_ref().map_or(0, Positives::bytes);
         // Requests' shapes, order and places, while they are packed.
         let packing = if p.mode == Mode::RequestPacked { distinct(shape.request.as_ref()) * 84 } else { 0 };
-        // Copies and windows' logQ, by position; statistics of the output's batches, and of the input's order.
-        let by_position = of(!plan.copy.is_empty(), 4) + of(plan.pools.len() > 1 && shape.item.is_some(), 4);
-        let both = by_value + positions * by_position + 2 * (composed.batches() * size_of::<BatchStats>()) as u64;
+        // Statistics of the output's batches, and of the input's order; a pool and a row for each dropped example.
+        let both = by_value + 2 * (composed.batches() * size_of::<BatchStats>()) as u64 + 8 * plan.dropped.len() as u64;
         let (composing, held) = match keys {
             Keys::Held(_) => {
                 let codes = [Some(&shape.identity), shape.request.as_ref(), shape.item.as_ref()];
@@ -177,12 +176,12 @@ impl KeyBytes {
                 // And the row in the input.
                 let row = 4 * coded as u64 + 4 + of(shape.positive.is_some(), 1) + of(shape.time.is_some(), 8);
                 // An order, where it came from, and what is dealt; or the order, and the rows that payload is read for.
-                (rows * (row + 12), rows * (row + 4) + positions * 4)
+                let windowed = plan.pools.len() > 1 && shape.item.is_some();
+                let by_position = of(!plan.copy.is_empty(), 4) + of(windowed, 4);
+                (rows * (row + 12) + positions * by_position, rows * (row + 4) + positions * (by_position + 4))
             }
             // Whether a row survives dedup.
-            Keys::Filed(_) if in_parts(p, keys.len()) => (rows, 0),
-            // What decides, an order, where it came from, and a time or what is dealt.
-            Keys::Filed(_) => (rows * 20, 0),
+            Keys::Filed(_) => (rows, 0),
         };
         KeyBytes { composing: composing + packing + both, held: held + both }
     }
@@ -190,9 +189,4 @@ impl KeyBytes {
     fn most(&self) -> u64 {
         self.composing.max(self.held)
     }
-}
-
-/// Whether keys that are on file are composed in parts.
-pub fn in_parts(p: &Pipeline, rows: usize) -> bool {
-    p.mode != Mode::IdentityGrouped && (p.remainder != Remainder::Pad || rows.is_multiple_of(p.batch_size))
 }

@@ -6,6 +6,7 @@ mod decoder;
 mod facts;
 mod figures;
 mod items;
+mod log_q;
 mod memory;
 mod output;
 mod partitioned;
@@ -64,7 +65,7 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
     let inputs = items::input_records(p, source)?;
     let mut manifest = Manifest::new(p.record(), prepared.tokenizer.key_facts(), inputs);
 
-    let log_q = figures::log_q(&prepared)?;
+    let log_q = log_q::LogQOfBatches::new(&prepared)?;
     let output = output::Output::new(p, source, positives.as_ref(), log_q);
     let cuts = Cuts::new(p, composed.batches(), source.row_bytes());
     progress.stage("reading payload", output.columns() * source.row_groups.len());

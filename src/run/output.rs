@@ -10,6 +10,7 @@ use parquet::file::properties::WriterProperties;
 use rayon::prelude::*;
 
 use super::decoder::SourceDecoder;
+use super::log_q::LogQOfBatches;
 use super::memory::{MAX_PARTS, PayloadBytes};
 use super::prepare::Prepared;
 use super::rows::{LoadedPart, Rows};
@@ -18,7 +19,7 @@ use super::wanted::WantedByGroup;
 use crate::dataset::{ColumnHints, Cuts, RowGroupColumns, TRIAL_ROWS, leaf_storage, writer_properties};
 use crate::error::{Error, Result};
 use crate::keys::{KeyPlane, Keys};
-use crate::negatives::{BatchColumns, Columns, LogQ, Positives};
+use crate::negatives::{BatchColumns, Columns, Positives};
 use crate::payload::{Constancy, KeyRange, Payload, RequestRows, Scratch, Spill};
 use crate::pipeline::{Pipeline, Rule};
 use crate::progress::Progress;
@@ -48,11 +49,16 @@ pub struct Output<'a> {
     fields: Vec<FieldRef>,
     positives: Option<&'a Positives>,
     /// Where an item is mapped.
-    log_q: Option<LogQ>,
+    log_q: Option<LogQOfBatches>,
 }
 
 impl<'a> Output<'a> {
-    pub fn new(p: &'a Pipeline, source: &Source, positives: Option<&'a Positives>, log_q: Option<LogQ>) -> Self {
+    pub fn new(
+        p: &'a Pipeline,
+        source: &Source,
+        positives: Option<&'a Positives>,
+        log_q: Option<LogQOfBatches>,
+    ) -> Self {
         let carried: Vec<Carried> = carried_fields(p, source)
             .map(|(column, field)| {
                 let origin = Origin::of(p, field.name());
@@ -171,13 +177,14 @@ impl<'a> Output<'a> {
         stats: &StatsSink,
     ) -> Result<RowGroupColumns<'s>> {
         let part = rows.of(&batches)?;
+        let log_q = self.log_q.as_ref().map(|log_q| log_q.of(&batches)).transpose()?;
         let columns = Columns {
             pipeline: self.pipeline,
             plane: &part.keys.plane,
             plan: &part.keys.plan,
             first_batch: part.keys.batches.start,
             positives: self.positives,
-            log_q: self.log_q.as_ref(),
+            log_q: log_q.as_deref(),
         };
         let generate = |batch: usize| columns.batch(batch - columns.first_batch);
         let generated: Vec<BatchColumns> = batches.clone().into_par_iter().map(generate).collect::<Result<_>>()?;

@@ -5,18 +5,18 @@ use rayon::prelude::*;
 
 use std::path::Path;
 
-use super::composed::{Composed, Positions};
+use super::composed::Composed;
 use super::facts::Facts;
-use super::memory::{KeyRoom, in_parts};
+use super::memory::KeyRoom;
 use super::{Settings, partitioned};
-use crate::compose::{Plan, compose, windows};
+use crate::compose::{compose, windows};
 use crate::dataset::Cuts;
 use crate::dedup;
 use crate::error::{Error, Place, Result};
 use crate::identity::{Gathered, KeyChunk, LeftOut, PlaneBuilder, Tokenizer, role_kind};
-use crate::keys::{FiledKeys, Key, KeyPlane, Keys, PartedKeys};
+use crate::keys::{Key, KeyPlane, Keys, PartedKeys};
 use crate::negatives::Positives;
-use crate::pipeline::{Field, Hash, Mode, Pipeline, Rule};
+use crate::pipeline::{Field, Hash, Pipeline, Rule};
 use crate::progress::Progress;
 use crate::source::{self, InputColumn, Predicate, Source};
 use crate::store::{self, Parts};
@@ -97,33 +97,13 @@ pub fn prepare(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result
     let composed = match &keys {
         Keys::Held(plane) => Composed::held(compose(plane, windows(plane, p)?, p)?),
         Keys::Filed(filed) => {
-            let (plan, positions) = filed_plan(filed, p, &room)?;
+            let (plan, positions) = partitioned::compose(filed, p, &room)?;
             let cuts = Cuts::new(p, positions.len().div_ceil(p.batch_size), source.row_bytes());
             Composed::filed(filed, plan, positions, &cuts, &room)?
         }
     };
     spilled += composed.filed_bytes();
     Ok(Prepared { source, tokenizer, keys, composed, facts, positives, left_out, spilled, duplicates, room })
-}
-
-/// The plan of keys on file, without its order.
-fn filed_plan(filed: &FiledKeys, p: &Pipeline, room: &KeyRoom) -> Result<(Plan, Positions)> {
-    if in_parts(p, filed.len()) {
-        return partitioned::compose(filed, p, room);
-    }
-    let deciding = match p.mode {
-        Mode::UserSpread => Vec::new(),
-        Mode::IdentityGrouped => vec![Key::Code(Field::Label)],
-        Mode::RequestPacked => vec![Key::Code(Field::Request)],
-    };
-    let mut plane = filed.read(0..filed.len(), &[&deciding[..], &[Key::Time]].concat())?;
-    let windows = windows(&plane, p)?;
-    plane.time = None;
-    let mut plan = compose(&plane, windows, p)?;
-    drop(plane);
-    let order = std::mem::take(&mut plan.order);
-    let positions = Positions::of(order, filed.len(), room)?;
-    Ok((plan, positions))
 }
 
 fn positives(keys: &Keys) -> Result<Positives> {

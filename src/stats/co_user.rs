@@ -36,13 +36,13 @@ const PIECE: usize = 1 << 16;
 /// order, mean; `None` without such an identity, or if nobody could meet anybody.
 ///
 /// `users` are in reading order, copies included, as ordinals into `tokens`, their low 64 bits, by which
-/// the sample is drawn; `is_copy` tells which rows are copies. The expectation is over the others: a random order puts `c`
+/// the sample is drawn; `counts` are each one's rows that are no copies. The expectation is over the others: a random order puts `c`
 /// rows of an identity into d = M·(1 − C(n−b, c)/C(n, c)) of M batches of `b` rows, where it meets an identity of `c'`
 /// rows unless these miss all d·b − c other rows.
 pub fn co_user_ratio(
     users: &(impl Users + ?Sized),
+    counts: &[u32],
     tokens: &[i64],
-    is_copy: impl Fn(usize) -> bool,
     batch_size: usize,
     seed: u64,
 ) -> Result<Option<f64>> {
@@ -53,8 +53,7 @@ pub fn co_user_ratio(
         }
         Ok(())
     };
-    let mut counts = vec![0u64; tokens.len()];
-    each_row(&mut |at, user| counts[user as usize] += u64::from(!is_copy(at)))?;
+    let counts: Vec<u64> = counts.iter().map(|count| u64::from(*count)).collect();
     let n: u64 = counts.iter().sum();
     let mut histogram: BTreeMap<u64, u64> = BTreeMap::new();
     counts.iter().filter(|c| **c > 0).for_each(|c| *histogram.entry(*c).or_insert(0) += 1);

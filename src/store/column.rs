@@ -36,7 +36,7 @@ macro_rules! number {
             }
 
             fn get(bytes: &[u8]) -> Self {
-                bytes.try_into().map_or(0, <$number>::from_le_bytes)
+                bytes.try_into().map_or(<$number>::default(), <$number>::from_le_bytes)
             }
         }
     };
@@ -44,6 +44,7 @@ macro_rules! number {
 
 number!(u32);
 number!(i64);
+number!(f32);
 
 impl Number for bool {
     const BYTES: usize = 1;

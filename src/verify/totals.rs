@@ -21,7 +21,8 @@ pub struct Totals {
     rows: u64,
     /// Identities in reading order, as ordinals.
     reading: Vec<u32>,
-    copies: Vec<bool>,
+    /// Rows of each that are no copies.
+    originals: Vec<u32>,
     users: HashMap<i64, u32>,
     tokens: Vec<i64>,
     /// By user: rows, and the most in one batch.
@@ -66,7 +67,7 @@ impl Totals {
             stats: Vec::new(),
             rows: 0,
             reading: Vec::new(),
-            copies: Vec::new(),
+            originals: Vec::new(),
             users: HashMap::new(),
             tokens: Vec::new(),
             per_user: Vec::new(),
@@ -103,13 +104,14 @@ impl Totals {
             if ordinal == next {
                 self.tokens.push(*user);
                 self.per_user.push((0, 0));
+                self.originals.push(0);
             }
             self.per_user[ordinal as usize].0 += 1;
             let count = here.entry(ordinal).or_default();
             *count += 1;
             self.per_user[ordinal as usize].1 = self.per_user[ordinal as usize].1.max(*count);
             self.reading.push(ordinal);
-            self.copies.push(view.copy.get(slot).is_some_and(|c| *c > 0));
+            self.originals[ordinal as usize] += u32::from(view.copy.get(slot).is_none_or(|c| *c <= 0));
         }
         let one_pool = dataset.value("compose.window").is_null() && self.sample.is_none();
         for (slot, item) in view.item.iter().enumerate() {
@@ -202,7 +204,7 @@ impl Totals {
             max_requests_per_batch: self.stats.iter().map(|s| s.max_requests_per_slice.into()).max().unwrap_or(0),
         };
         let seed = dataset.value("compose.seed").as_u64().unwrap_or(0);
-        let met = co_user_ratio(self.reading.as_slice(), &self.tokens, |at| self.copies[at], dataset.batch_size, seed);
+        let met = co_user_ratio(self.reading.as_slice(), &self.originals, &self.tokens, dataset.batch_size, seed);
         // What is in memory can be read.
         let met = met.unwrap_or_default();
         Recomputed {

@@ -30,12 +30,18 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("report", &["arrow::", "parquet::", "polars::"]),
 ];
 
+/// The files of a module, at any depth, with their text.
 fn sources(name: &str) -> Vec<(String, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(name);
-    let files: Vec<_> =
-        if root.is_dir() { std::fs::read_dir(root).unwrap().map(|e| e.unwrap().path()).collect() } else { vec![root] };
-    assert!(!files.is_empty());
-    files.into_iter().map(|f| (f.display().to_string(), std::fs::read_to_string(f).unwrap())).collect()
+    let mut paths = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(name)];
+    let mut files = Vec::new();
+    while let Some(path) = paths.pop() {
+        if path.is_dir() {
+            paths.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        } else {
+            files.push((path.display().to_string(), std::fs::read_to_string(path).unwrap()));
+        }
+    }
+    files
 }
 
 #[test]

@@ -139,20 +139,20 @@ fn identities_meet_as_in_a_random_order() {
     let plan = compose(&plane, &p).expect("a plan");
     let of = |row: &u32| plane.identity.rows[*row as usize];
     let reading: Vec<u32> = plan.order.iter().map(of).collect();
-    let tokens: Vec<i64> = (0..i64::from(identities)).collect();
+    let (tokens, counts): (Vec<i64>, Vec<u32>) = (0..i64::from(identities)).map(|k| (k, rows)).unzip();
     for batch in reading.chunks(b as usize) {
         let mut batch = batch.to_vec();
         batch.sort_unstable();
         batch.dedup();
         assert_eq!(batch.len(), b as usize, "an identity repeats");
     }
-    let ratio = co_user_ratio(reading.as_slice(), &tokens, |_| false, b as usize, 1).unwrap().expect("a ratio");
+    let ratio = co_user_ratio(reading.as_slice(), &counts, &tokens, b as usize, 1).unwrap().expect("a ratio");
     assert!((0.97..1.03).contains(&ratio), "{ratio}");
     // The measure itself: a bare stride over identities in order is far from 1.
     let n = (identities * rows / b) as usize;
     let strided: Vec<u32> =
         (0..n).flat_map(|k| (0..b as usize).map(move |j| ((j * n + k) / rows as usize) as u32)).collect();
-    let stride = co_user_ratio(strided.as_slice(), &tokens, |_| false, b as usize, 1).unwrap().expect("a ratio");
+    let stride = co_user_ratio(strided.as_slice(), &counts, &tokens, b as usize, 1).unwrap().expect("a ratio");
     assert!((0.10..0.13).contains(&stride), "{stride}");
 }
 
