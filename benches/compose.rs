@@ -37,7 +37,11 @@ fn main() {
     let plan = compose(plane, windows, &pipeline).expect("a plan");
     let alone = start.elapsed().as_secs_f64();
     let positives = prepared.positives.as_ref();
-    let log_q = LogQ::new(plane, &plan);
+    let log_q = plane.item.as_ref().map(|items| {
+        let mut counts = vec![0; items.len()];
+        items.rows.iter().for_each(|item| counts[*item as usize] += 1);
+        LogQ::of_one_pool(&counts)
+    });
     let columns = Columns { pipeline: &pipeline, plane, plan: &plan, first_batch: 0, positives, log_q: log_q.as_ref() };
     // As a run does.
     batchwright::heap::keep_freed(None);

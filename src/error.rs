@@ -73,6 +73,11 @@ pub enum Kind {
     /// The destination can't be written, or must not be.
     #[error("output {}: {problem}; {remedy}", path.display())]
     Output { path: PathBuf, problem: String, remedy: String },
+    /// A scratch file can't be written or read.
+    #[error(
+        "scratch files: {problem}; free some space for them (beside the output, or in --spill-dir), or give more --memory"
+    )]
+    Scratch { problem: String },
     /// A file operation failed.
     #[error("cannot {action} {}: {source}{}", path.display(), io_hint(source))]
     Io { action: &'static str, path: PathBuf, source: std::io::Error },
@@ -108,13 +113,8 @@ impl Error {
         Kind::Io { action, path: path.into(), source }.into()
     }
 
-    /// A scratch file that can't be written or read.
-    pub fn spill(source: impl fmt::Display) -> Self {
-        Error::input(
-            Place::default(),
-            format!("the spill files failed ({source})"),
-            "free some space there (beside the output, or in --spill-dir), or give more --memory",
-        )
+    pub fn scratch(source: impl fmt::Display) -> Self {
+        Kind::Scratch { problem: one_line(source.to_string()) }.into()
     }
 
     /// A Parquet file that can't be decoded.

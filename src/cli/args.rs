@@ -178,8 +178,8 @@ fn split_sets(sets: &[String]) -> Result<Vec<(String, String)>> {
     let split = |set: &String| {
         let (key, value) = set.split_once('=').ok_or_else(|| {
             Error::pipeline(
-                format!("--set {set}"),
-                "there is no `=`",
+                "--set",
+                "one has no `=`",
                 "write it as SECTION.KEY=VALUE, such as --set compose.batch_size=1024",
             )
         })?;

@@ -18,11 +18,9 @@ pub fn inspect(args: &InspectArgs) -> Outcome {
         (Some(batch), Format::Text) => print(&draw(&verify::look(&dataset, batch as usize)?, batch, terminal_width()))?,
         (Some(batch), Format::Json) => {
             let look = verify::look(&dataset, batch as usize)?;
-            let negatives: Vec<usize> =
-                (0..look.rows()).map(|i| (0..look.rows()).filter(|j| look.is_negative(i, *j)).count()).collect();
             print_json(&serde_json::json!({
                 "batch": batch, "users": look.user, "groups": look.group, "labels": look.label,
-                "copies": look.copies, "valid_negatives": negatives,
+                "copies": look.copies, "valid_negatives": look.valid_negatives(),
             }))?;
         }
         (None, format) => overview(&dataset, format)?,

@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::pad;
 use super::plan::Plan;
+use super::{check_positions, pad};
 use crate::error::Result;
 use crate::keys::KeyPlane;
 use crate::pipeline::{Pipeline, Remainder, Scarce};
@@ -56,7 +56,9 @@ pub fn finish(
             plan.pools.iter_mut().last().iter_mut().for_each(|pool| pool.batches -= 1);
             Ok(Tail::default())
         }
-        Remainder::Pad => pad::fill(plan, start, tail, placed, rank, p),
+        Remainder::Pad => {
+            check_positions(start + p.batch_size).and_then(|()| pad::fill(plan, start, tail, placed, rank, p))
+        }
     }
 }
 

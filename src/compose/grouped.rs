@@ -5,7 +5,7 @@ use super::plan::Plan;
 use super::rng::Rng;
 use super::spread::{Slots, Spreader};
 use super::window::Windows;
-use super::{by_identity, finish};
+use super::{by_identity, check_positions, finish};
 use crate::error::{Error, Result};
 use crate::keys::KeyPlane;
 use crate::pipeline::{Group, Pipeline};
@@ -41,6 +41,7 @@ pub fn compose(plane: &KeyPlane, p: &Pipeline, rank: &[u32], windows: Windows) -
         let units = forming.finish(&mut give)?;
         drop(rows);
         let layout = Layout::new(units.len(), rest.len(), p, group, k == last);
+        check_positions(plan.order.len() + layout.rows())?;
         let mut rng = Rng::new(p.seed, "deal", k as u64);
         carried = place_groups(&mut plan, &units, &grouped, group, layout, p, &mut rng);
         drop(grouped);

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::check_positions;
 use super::deal::Dealer;
 use super::rng::Rng;
 use crate::error::{Error, Result};
@@ -91,6 +92,7 @@ impl<'a> Forming<'a> {
             Scarce::Rest | Scarce::Drop => with.clone().map(|(rows, quota)| rows.len() / quota).min(),
         }
         .unwrap_or(0);
+        check_positions((self.units.len() + groups) * self.group.size())?;
         let mut owner = Owner { rank, carried: 0, fresh: groups as u32 };
         while let Some((_, rows)) = self.carried.next_if(|(of, _)| *of == rank) {
             owner.carried += 1;

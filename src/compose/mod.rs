@@ -29,7 +29,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::error::{Error, Result};
 use crate::keys::KeyPlane;
-use crate::pipeline::{Mode, Pipeline};
+use crate::pipeline::{Mode, Pipeline, Remainder};
 
 /// Decides which rows meet in which batch. Of the plane it looks at identities, and at requests or labels where the mode is
 /// about them; times have made the windows.
@@ -47,11 +47,18 @@ pub fn compose(plane: &KeyPlane, windows: Windows, p: &Pipeline) -> Result<Plan>
 
 /// Whether so many rows of so many examples can be a dataset.
 pub fn check(rows: usize, examples: usize, p: &Pipeline) -> Result<()> {
-    if rows == 0 {
+    if rows == 0 && p.remainder == Remainder::Drop {
         return Err(Error::pipeline(
             "compose.batch_size",
             format!("{examples} rows fill no batch of {}, and remainder = \"drop\" drops them", p.batch_size),
             "use a smaller batch_size, or remainder = \"short\" or \"pad\"",
+        ));
+    }
+    if rows == 0 {
+        return Err(Error::pipeline(
+            "compose.group",
+            format!("{examples} rows fill no group, and scarce = \"drop\" drops them"),
+            "use smaller quotas, or scarce = \"repeat\" or \"rest\"",
         ));
     }
     if rows.div_ceil(p.batch_size) > i32::MAX as usize {
@@ -62,6 +69,18 @@ pub fn check(rows: usize, examples: usize, p: &Pipeline) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// Whether so many rows, copies included, can be told apart by 32 bits.
+pub fn check_positions(rows: usize) -> Result<()> {
+    if u32::try_from(rows).is_ok() {
+        return Ok(());
+    }
+    Err(Error::pipeline(
+        "compose",
+        "there would be over 4 billion rows, copies included",
+        "compose the data in parts, or use compose.group.scarce = \"rest\", which makes no copies",
+    ))
 }
 
 /// The seeded order of identities: the rank of each code.

@@ -10,7 +10,6 @@ use crate::error::{Error, Result};
 use crate::store;
 
 const MIN_KEY: usize = 32;
-const MAX_KEY: u64 = 1 << 20;
 /// BLAKE3 key-derivation contexts; changing one changes every token.
 const TOKEN_CONTEXT: &str = "batchwright 2026-11 token key v1";
 const ID_CONTEXT: &str = "batchwright 2026-11 key id v1";
@@ -51,7 +50,7 @@ impl Tokenizer {
 
     /// Derives the token key from a file of at least 32 bytes.
     pub fn blake3(key_file: &Path) -> Result<Self> {
-        let material = store::read_secret(key_file, MAX_KEY)?;
+        let material = store::read_secret(key_file)?;
         if material.len() < MIN_KEY {
             return Err(Error::pipeline(
                 format!("identity.key_file {}", key_file.display()),

@@ -43,22 +43,31 @@ impl Hasher for AsIs {
     }
 }
 
+/// Bytes of a part's runs that are held while its codes are handed out. Larger parts, of few values that alternate or of very
+/// many rows, are looked at twice instead.
+const WHOLE: usize = 32 << 20;
+
 /// The runs of several key columns.
-pub struct Partitions(Parts);
+pub struct Partitions {
+    parts: Parts,
+    whole: usize,
+}
 
 /// One key column as codes.
 #[derive(Default)]
 pub struct Settled {
     /// The code of each row: its token's rank, and for rows in no run the number of tokens.
     pub rows: Vec<u32>,
-    /// Ascending.
+    /// Number of distinct tokens.
+    pub distinct: usize,
+    /// These, ascending, if they are wanted.
     pub tokens: Vec<u128>,
 }
 
 impl Partitions {
     /// Of so many columns; holds up to `room` bytes, and writes the others into a nameless file in `folder`.
     pub fn new(columns: usize, room: u64, folder: &Path) -> Self {
-        Partitions(Parts::new(columns << BITS, room, folder))
+        Partitions { parts: Parts::new(columns << BITS, room, folder), whole: WHOLE }
     }
 
     /// Takes runs of a column in, whose rows are counted from `first_row`.
@@ -68,68 +77,86 @@ impl Partitions {
             record[..16].copy_from_slice(&run.token.to_le_bytes());
             record[16..20].copy_from_slice(&(first_row + run.row).to_le_bytes());
             record[20..].copy_from_slice(&run.rows.to_le_bytes());
-            self.0.push(column << BITS | (run.token >> (128 - BITS)) as usize, &record)?;
+            self.parts.push(column << BITS | (run.token >> (128 - BITS)) as usize, &record)?;
         }
         Ok(())
     }
 
     /// All runs have come. What is still held goes into the file too, if there is one: what comes next takes memory of its own.
     pub fn finish(&mut self) -> Result<()> {
-        self.0.file_rest()
+        self.parts.file_rest()
     }
 
     /// Bytes that went through the file.
     pub fn filed_bytes(&self) -> u64 {
-        self.0.filed_bytes()
+        self.parts.filed_bytes()
     }
 
     /// The codes of `rows` rows of a column, whose runs are then gone. `names` are for errors.
-    pub fn settle(&self, column: usize, rows: usize, names: &[String]) -> Result<Settled> {
+    pub fn settle(&self, column: usize, rows: usize, names: &[String], wanted: Wanted) -> Result<Settled> {
         let codes: Vec<AtomicU32> = std::iter::repeat_with(|| AtomicU32::new(NO_VALUE)).take(rows).collect();
         let parts: Vec<usize> = (0..1 << BITS).collect();
-        let tokens: Vec<Vec<u128>> = parts
+        let tokens: Vec<PartTokens> = parts
             .into_par_iter()
             .map(|part| {
-                let (tokens, runs) = self.hand_out(column, part, names)?;
-                for Coded { row, rows, code } in runs {
+                let tokens = self.hand_out(column, part, names, |Coded { row, rows, code }| {
                     codes[row as usize..(row + rows) as usize].iter().for_each(|c| c.store(code, Ordering::Relaxed));
-                }
-                Ok(tokens)
+                    Ok(())
+                })?;
+                Ok(PartTokens::new(tokens, wanted))
             })
             .collect::<Result<_>>()?;
         let ranks = Ranks::new(&tokens);
         let rows = codes.into_iter().map(|code| ranks.of(code.into_inner())).collect();
-        Ok(Settled { rows, tokens: tokens.concat() })
+        Ok(Settled { rows, distinct: ranks.number(), tokens: joined(tokens) })
     }
 
-    /// The same without holding codes, but the runs of a few parts: they are appended to `codes`, `part_rows` at a time. Gives the tokens. Up to `room` bytes
-    /// of runs are held, the others go into a nameless file in `folder`.
+    /// Settles a column as [`Partitions::settle`] does, but holds no codes: they are appended to `codes`, `part_rows` at a time.
+    /// Up to `room` bytes of runs are held, the others go into a nameless file in `folder`.
     pub fn settle_into(
         &self,
         codes: &mut Column<u32>,
         column: usize,
         (rows, part_rows): (usize, usize),
         names: &[String],
+        wanted: Wanted,
         (room, folder): (u64, &Path),
-    ) -> Result<Vec<u128>> {
+    ) -> Result<Settled> {
         let mut by_row = Parts::new(rows.div_ceil(part_rows), room, folder);
         let mut tokens = Vec::with_capacity(1 << BITS);
         let parts: Vec<usize> = (0..1 << BITS).collect();
-        // As many at a time as there are cores.
+        let mut push = |Coded { row, rows, code }| {
+            let (mut row, end) = (row as usize, (row + rows) as usize);
+            while row < end {
+                let part = row / part_rows;
+                let rows = end.min((part + 1) * part_rows) - row;
+                by_row.push_words(part, [row as u32, rows as u32, code])?;
+                row += rows;
+            }
+            Ok(())
+        };
+        // As many at a time as there are cores, but for large ones, whose runs nobody holds.
         for few in parts.chunks(rayon::current_num_threads()) {
-            let few: Vec<(Vec<u128>, Vec<Coded>)> =
-                few.par_iter().map(|part| self.hand_out(column, *part, names)).collect::<Result<_>>()?;
-            for (own, runs) in few {
-                tokens.push(own);
-                for Coded { row, rows, code } in runs {
-                    let (mut row, end) = (row as usize, (row + rows) as usize);
-                    while row < end {
-                        let part = row / part_rows;
-                        let rows = end.min((part + 1) * part_rows) - row;
-                        by_row.push_words(part, [row as u32, rows as u32, code])?;
-                        row += rows;
-                    }
+            let hand_out = |part: &usize| {
+                let mut runs = Vec::new();
+                if self.is_large(column, *part) {
+                    return Ok((None, runs));
                 }
+                let keep = |run| {
+                    runs.push(run);
+                    Ok(())
+                };
+                let tokens = self.hand_out(column, *part, names, keep)?;
+                Ok((Some(tokens), runs))
+            };
+            let handed: Vec<(Option<Vec<u128>>, Vec<Coded>)> = few.par_iter().map(hand_out).collect::<Result<_>>()?;
+            for (part, (own, runs)) in few.iter().zip(handed) {
+                let own = match own {
+                    Some(own) => own,
+                    None => self.hand_out(column, *part, names, &mut push)?,
+                };
+                runs.into_iter().try_for_each(&mut push)?;
+                tokens.push(PartTokens::new(own, wanted));
             }
         }
         let ranks = Ranks::new(&tokens);
@@ -141,15 +168,43 @@ impl Partitions {
             }
             codes.extend(&own)?;
         }
-        Ok(tokens.concat())
+        Ok(Settled { rows: Vec::new(), distinct: ranks.number(), tokens: joined(tokens) })
     }
 
-    /// Gives a part's runs their codes; and its tokens, ascending.
-    fn hand_out(&self, column: usize, part: usize, names: &[String]) -> Result<(Vec<u128>, Vec<Coded>)> {
-        hand_out(&self.0.take(column << BITS | part)?, part as u32).ok_or_else(|| {
+    fn is_large(&self, column: usize, part: usize) -> bool {
+        self.parts.bytes(column << BITS | part) > self.whole
+    }
+
+    /// Calls `each` with a part's runs and their codes; gives its tokens, ascending.
+    fn hand_out(
+        &self,
+        column: usize,
+        part: usize,
+        names: &[String],
+        mut each: impl FnMut(Coded) -> Result<()>,
+    ) -> Result<Vec<u128>> {
+        let mut seen = Seen::default();
+        let too_many = || {
             let problem = "it has more than 4 billion distinct values";
             Error::input(Place::column(names.join("+")), problem, "compose the data in parts")
-        })
+        };
+        let place = column << BITS | part;
+        if !self.is_large(column, part) {
+            let mut runs: Vec<Coded> = coded(&self.parts.take(place)?, |token| seen.ordinal(token)).collect();
+            let (tokens, rank) = seen.ranked().ok_or_else(too_many)?;
+            runs.iter_mut().for_each(|run| run.code = rank[run.code as usize] << BITS | part as u32);
+            runs.into_iter().try_for_each(each)?;
+            return Ok(tokens);
+        }
+        self.parts.each_piece(place, RECORD, |piece| {
+            coded(piece, |token| seen.ordinal(token)).for_each(drop);
+            Ok(())
+        })?;
+        let (tokens, rank) = seen.ranked().ok_or_else(too_many)?;
+        let code =
+            |token: u128| seen.of.get(&token).map_or(NO_VALUE, |seen| rank[*seen as usize] << BITS | part as u32);
+        self.parts.each_piece(place, RECORD, |piece| coded(piece, code).try_for_each(&mut each))?;
+        Ok(tokens)
     }
 }
 
@@ -160,6 +215,72 @@ struct Coded {
     code: u32,
 }
 
+/// The runs that records hold, with the codes of their tokens.
+fn coded(records: &[u8], mut code: impl FnMut(u128) -> u32) -> impl Iterator<Item = Coded> {
+    records.chunks_exact(RECORD).map(move |record| Coded {
+        code: code(record[..16].try_into().map_or(0, u128::from_le_bytes)),
+        row: word(&record[16..20]),
+        rows: word(&record[20..]),
+    })
+}
+
+/// Distinct tokens, by when they came.
+#[derive(Default)]
+struct Seen {
+    of: HashMap<u128, u32, BuildHasherDefault<AsIs>>,
+}
+
+impl Seen {
+    /// How many others came before this token.
+    fn ordinal(&mut self, token: u128) -> u32 {
+        let next = self.of.len() as u32;
+        *self.of.entry(token).or_insert(next)
+    }
+
+    /// The tokens, ascending, and the rank of each ordinal; `None` if they are too many.
+    fn ranked(&self) -> Option<(Vec<u128>, Vec<u32>)> {
+        let mut sorted: Vec<(u128, u32)> = self.of.iter().map(|(token, ordinal)| (*token, *ordinal)).collect();
+        sorted.sort_unstable();
+        if sorted.len() as u64 >= u64::from(NO_VALUE >> BITS) {
+            return None;
+        }
+        let mut rank = vec![0u32; sorted.len()];
+        sorted.iter().zip(0..).for_each(|((_, ordinal), r)| rank[*ordinal as usize] = r);
+        Some((sorted.into_iter().map(|(token, _)| token).collect(), rank))
+    }
+}
+
+/// Whether anybody needs a column's tokens, which take 16 bytes each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    Tokens,
+    Codes,
+}
+
+/// The distinct tokens of a part, ascending, as far as they are wanted.
+struct PartTokens {
+    number: u32,
+    tokens: Vec<u128>,
+}
+
+impl PartTokens {
+    fn new(mut tokens: Vec<u128>, wanted: Wanted) -> Self {
+        let number = tokens.len() as u32;
+        if wanted == Wanted::Codes {
+            tokens = Vec::new();
+        }
+        PartTokens { number, tokens }
+    }
+}
+
+/// All tokens, ascending.
+fn joined(parts: Vec<PartTokens>) -> Vec<u128> {
+    let mut all = Vec::with_capacity(parts.iter().map(|part| part.tokens.len()).sum());
+    // Each part is given back as it is taken in: the new pages come as the old ones go.
+    parts.into_iter().for_each(|part| all.extend_from_slice(&part.tokens));
+    all
+}
+
 /// From such codes to ranks among all tokens.
 struct Ranks {
     /// How many tokens come before each part's, and the number of all.
@@ -168,10 +289,15 @@ struct Ranks {
 
 impl Ranks {
     /// Parts are in the order of the tokens' top bits: each one sorted, all are.
-    fn new(tokens: &[Vec<u128>]) -> Self {
+    fn new(tokens: &[PartTokens]) -> Self {
         let mut base = vec![0];
-        tokens.iter().for_each(|own| base.push(base[base.len() - 1] + own.len() as u32));
+        tokens.iter().for_each(|own| base.push(base[base.len() - 1] + own.number));
         Ranks { base }
+    }
+
+    /// Number of distinct tokens.
+    fn number(&self) -> usize {
+        self.base[self.base.len() - 1] as usize
     }
 
     /// The rank; for a row in no run the number of tokens.
@@ -187,30 +313,6 @@ fn word(bytes: &[u8]) -> u32 {
     bytes.try_into().map_or(0, u32::from_le_bytes)
 }
 
-/// `None` if the tokens are too many.
-fn hand_out(records: &[u8], part: u32) -> Option<(Vec<u128>, Vec<Coded>)> {
-    let mut seen: HashMap<u128, u32, BuildHasherDefault<AsIs>> = HashMap::default();
-    let mut runs: Vec<Coded> = records
-        .chunks_exact(RECORD)
-        .map(|record| {
-            let next = seen.len() as u32;
-            let code = *seen.entry(record[..16].try_into().map_or(0, u128::from_le_bytes)).or_insert(next);
-            Coded { row: word(&record[16..20]), rows: word(&record[20..]), code }
-        })
-        .collect();
-    let mut sorted: Vec<(u128, u32)> = seen.into_iter().collect();
-    sorted.sort_unstable();
-    if sorted.len() as u64 >= u64::from(NO_VALUE >> BITS) {
-        return None;
-    }
-    let mut rank = vec![0u32; sorted.len()];
-    for ((_, seen), r) in sorted.iter().zip(0..) {
-        rank[*seen as usize] = r;
-    }
-    runs.iter_mut().for_each(|run| run.code = rank[run.code as usize] << BITS | part);
-    Some((sorted.into_iter().map(|(token, _)| token).collect(), runs))
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -224,10 +326,13 @@ mod tests {
         fn codes_are_ranks_whatever_the_room(
             chunks in prop::collection::vec(prop::collection::vec((0u128..40, 0u32..3, 0u32..5), 0..30), 1..6),
             room in 0u64..4_000,
+            whole in prop::sample::select(vec![0, RECORD, 1 << 20]),
+            wanted in prop::sample::select(vec![Wanted::Tokens, Wanted::Codes]),
         ) {
             // Tokens spread over all parts, some parts with several; gaps have no value.
             let mut expected: Vec<Option<u128>> = Vec::new();
-            let mut partitions = Partitions::new(2, room, &std::env::temp_dir());
+            let parts = Parts::new(2 << BITS, room, &std::env::temp_dir());
+            let mut partitions = Partitions { parts, whole };
             for chunk in chunks {
                 let first = expected.len() as u32;
                 let mut runs = Vec::new();
@@ -241,18 +346,20 @@ mod tests {
                 (0..2).for_each(|column| partitions.add(column, &runs, first).unwrap());
             }
             let tokens: Vec<u128> = expected.iter().flatten().copied().collect::<BTreeSet<u128>>().into_iter().collect();
+            let no_tokens = Vec::new();
             for column in 0..2 {
                 let settled = match column {
-                    0 => partitions.settle(column, expected.len(), &[]).unwrap(),
+                    0 => partitions.settle(column, expected.len(), &[], wanted).unwrap(),
                     _ => {
                         let mut codes = Column::new(None).unwrap();
                         let (rows, room) = ((expected.len(), 7), (room, std::env::temp_dir()));
                         let room = (room.0, room.1.as_path());
-                        let tokens = partitions.settle_into(&mut codes, column, rows, &[], room).unwrap();
-                        Settled { rows: codes.into_held().unwrap(), tokens }
+                        let settled = partitions.settle_into(&mut codes, column, rows, &[], wanted, room).unwrap();
+                        Settled { rows: codes.into_held().unwrap(), ..settled }
                     }
                 };
-                prop_assert_eq!(&settled.tokens, &tokens);
+                prop_assert_eq!(settled.distinct, tokens.len());
+                prop_assert_eq!(&settled.tokens, if wanted == Wanted::Tokens { &tokens } else { &no_tokens });
                 let found: Vec<Option<u128>> = settled.rows.iter().map(|code| tokens.get(*code as usize).copied()).collect();
                 prop_assert_eq!(&found, &expected);
             }

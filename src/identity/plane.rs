@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Int64Type};
 use super::canonical::{any_null, flatten};
 use super::hasher::Tokenizer;
 use super::join::{ChunkKeys, Joined, LeftOut, Texts};
-use super::partitions::{Partitions, Settled};
+use super::partitions::{Partitions, Settled, Wanted};
 use super::runs::{KeyColumn, Run};
 use crate::error::{Error, Place, Result};
 use crate::keys::{Codes, FiledKeys, KeyPlane, Keys, Labels};
@@ -211,28 +211,31 @@ impl PlaneBuilder {
         joined.runs.finish()?;
         let (mut filed, mut columns) = (Vec::new(), self.keys.iter().enumerate());
         // One column after the other, so that one column's tokens are held at a time.
-        let mut next = |field: &Field| -> Result<Settled> {
+        let mut next = |field: &Field, wanted: Wanted| -> Result<Settled> {
             let Some((column, key)) = columns.next() else { return Ok(Settled::default()) };
-            let Some(folder) = &self.folder else { return joined.runs.settle(column, rows, &key.names) };
+            let Some(folder) = &self.folder else {
+                return joined.runs.settle(column, rows, &key.names, wanted);
+            };
             let mut codes = Column::new(Some(folder))?;
             let (rows, room) = ((rows, PART_ROWS), (self.room, folder.as_path()));
-            let tokens = joined.runs.settle_into(&mut codes, column, rows, &key.names, room)?;
+            let settled = joined.runs.settle_into(&mut codes, column, rows, &key.names, wanted, room)?;
             filed.push((field.clone(), codes));
-            Ok(Settled { rows: Vec::new(), tokens })
+            Ok(settled)
         };
-        let identity = next(&Field::Identity)?;
+        let identity = next(&Field::Identity, Wanted::Tokens)?;
         let mut plane = KeyPlane { identity: Codes::new(identity.rows, identity.tokens), ..KeyPlane::default() };
         for field in self.fields {
-            let Settled { rows, tokens } = next(&field)?;
+            let wanted = if field == Field::Item { Wanted::Tokens } else { Wanted::Codes };
+            let Settled { rows, distinct, tokens } = next(&field, wanted)?;
             match field {
                 Field::Item => plane.item = Some(Codes::new(rows, tokens)),
-                Field::Request => plane.request = Some(Codes::without_tokens(rows, tokens.len())),
-                Field::Column(name) => plane.columns.push((name, Codes::without_tokens(rows, tokens.len()))),
+                Field::Request => plane.request = Some(Codes::without_tokens(rows, distinct)),
+                Field::Column(name) => plane.columns.push((name, Codes::without_tokens(rows, distinct))),
                 Field::Identity | Field::Label => {}
             }
         }
         if self.label {
-            let Settled { rows, tokens } = next(&Field::Label)?;
+            let Settled { rows, tokens, .. } = next(&Field::Label, Wanted::Tokens)?;
             // Rows without a label have the code behind all others.
             let text = tokens.iter().map(|token| joined.texts.get(token).cloned()).chain([None]).collect();
             plane.label = Some(Labels { rows, text: Arc::new(text) });

@@ -129,7 +129,7 @@ impl Columns<'_> {
     /// For each slot: ordinal of its request in its rank slice by first appearance, and whether it is the first.
     fn request_slots(&self, batch: usize) -> Vec<(i32, bool)> {
         let Some(request) = &self.plane.request else { return Vec::new() };
-        let mut out = Vec::with_capacity(self.plan.batch_size);
+        let mut out = Vec::with_capacity(self.plan.batch(batch).len());
         for slice in self.plan.batch(batch).chunks(self.pipeline.slice()) {
             let classes = Classes::new(slice.iter().map(|row| u64::from(request.rows[*row as usize])));
             let first = |(slot, class): (usize, &u32)| (*class as i32, classes.members(*class)[0] as usize == slot);

@@ -3,9 +3,6 @@
 
 use rayon::prelude::*;
 
-use crate::compose::plan::Plan;
-use crate::keys::KeyPlane;
-
 /// ln(`count` / `total`), by libm, so that it is the same on every machine.
 pub fn ln_share(count: u64, total: u64) -> f32 {
     libm::log(count as f64 / total as f64) as f32
@@ -14,7 +11,7 @@ pub fn ln_share(count: u64, total: u64) -> f32 {
 /// Counts below this are looked up: most items are rarer, and a logarithm a row took a hundredth of a run.
 const RARE: u32 = 4096;
 
-/// logQ of batches.
+/// ln of each item's share of the examples of the pool that a batch was drawn from; copies do not count, dropped examples do.
 #[derive(Debug, Clone)]
 pub enum LogQ {
     /// By item: all batches are of one pool.
@@ -24,25 +21,6 @@ pub enum LogQ {
 }
 
 impl LogQ {
-    /// ln of each item's share of its pool's examples; copies do not count, dropped examples do. `None` where no item is
-    /// mapped.
-    pub fn new(plane: &KeyPlane, plan: &Plan) -> Option<Self> {
-        let item = plane.item.as_ref()?;
-        let code = |row: &u32| item.rows[*row as usize];
-        let mut items = PoolItems::new(item.len());
-        let mut shares = Vec::with_capacity(plan.order.len());
-        for (k, pool) in plan.pools.iter().enumerate() {
-            let positions = plan.positions(pool, plan.order.len());
-            let dropped = plan.dropped.iter().filter(|(pool, _)| *pool as usize == k).map(|(_, row)| row);
-            items.next_pool();
-            items.add(dropped.map(code));
-            items.add(positions.clone().filter(|at| plan.copy_at(*at) == 0).map(|at| code(&plan.order[at])));
-            let placed: Vec<u32> = plan.order[positions].iter().map(code).collect();
-            shares.extend(items.log_q(placed.len()).of_all(&placed));
-        }
-        Some(LogQ::OfPositions { first: 0, shares })
-    }
-
     /// All batches are of one pool, with `counts[item]` examples of each item.
     pub fn of_one_pool(counts: &[u32]) -> Self {
         let total = counts.iter().map(|count| u64::from(*count)).sum();

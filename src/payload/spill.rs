@@ -113,10 +113,10 @@ impl Spill {
                     let array = narrow(array);
                     for PartRows { part, rows } in &wanted {
                         if let Some(rows) = pick(&array, rows, first_row)? {
-                            let bytes = encode(rows, &format.compress).map_err(Error::spill)?;
+                            let bytes = encode(rows, &format.compress).map_err(Error::scratch)?;
                             let mut part = parts[*part].lock().unwrap_or_else(|p| p.into_inner());
                             let piece = Piece { column, first_row, offset: part.end, bytes: bytes.len() };
-                            part.file.write_all(&bytes).map_err(Error::spill)?;
+                            part.file.write_all(&bytes).map_err(Error::scratch)?;
                             part.end += bytes.len() as u64;
                             part.pieces.push(piece);
                         }
@@ -153,14 +153,14 @@ impl Spill {
             let mut encoded = Vec::with_capacity(some.len());
             for piece in some {
                 let mut bytes = vec![0; piece.bytes];
-                part.file.seek(SeekFrom::Start(piece.offset)).map_err(Error::spill)?;
-                part.file.read_exact(&mut bytes).map_err(Error::spill)?;
+                part.file.seek(SeekFrom::Start(piece.offset)).map_err(Error::scratch)?;
+                part.file.read_exact(&mut bytes).map_err(Error::scratch)?;
                 encoded.push(bytes);
             }
             let arrays: Vec<ArrayRef> = encoded
                 .into_par_iter()
                 .zip(some)
-                .map(|(bytes, piece)| decode(bytes, &self.types[piece.column]).map_err(Error::spill))
+                .map(|(bytes, piece)| decode(bytes, &self.types[piece.column]).map_err(Error::scratch))
                 .collect::<Result<_>>()?;
             some.iter().zip(arrays).for_each(|(piece, array)| columns[piece.column].push(array));
         }

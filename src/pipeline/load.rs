@@ -31,7 +31,7 @@ pub fn load(path: &Path, overrides: &[(String, String)]) -> Result<Pipeline> {
 fn set(table: &mut Table, key: &str, value: &str) -> Result<()> {
     let bad = |problem: &str| {
         Error::pipeline(
-            format!("--set {key}={value}"),
+            format!("--set {key}"),
             problem,
             "write it as SECTION.KEY=VALUE, such as --set compose.batch_size=1024",
         )

@@ -10,4 +10,4 @@ mod resolve;
 
 pub use file::{Encoding, Hash, Keep, Layout, Mode, Nulls, PipelineFile, Remainder, Scarce};
 pub use load::{load, nearest};
-pub use resolve::{Field, Group, Pipeline, Rule, Window};
+pub use resolve::{Field, Group, MAX_RANKS, Pipeline, Rule, Window};

@@ -4,13 +4,24 @@ use serde_json::{Map, Value, json};
 
 use super::file::Hash;
 use super::resolve::{Field, Pipeline, Rule, Window};
+use crate::error::Result;
+use crate::store;
+
+/// BLAKE3 key-derivation context.
+const TEXT_CONTEXT: &str = "batchwright 2026-11 text key v1";
 
 impl Pipeline {
-    /// The resolved pipeline without `input.shards`, `output.path` and `identity.key_file`;
-    /// with blake3, predicates only as digests, since they may name identities.
-    pub fn record(&self) -> Value {
-        let predicate = |text: &Option<String>| match (text, self.hash) {
-            (Some(text), Hash::Blake3) => json!({ "blake3": blake3::hash(text.as_bytes()).to_hex().to_string() }),
+    /// The resolved pipeline without `input.shards`, `output.path` and `identity.key_file`; with blake3, predicates only as
+    /// digests under the key, since they may name identities, which nobody else is to try. Fails if the key can't be read.
+    pub fn record(&self) -> Result<Value> {
+        let has_text = self.predicate.is_some() || self.positive.is_some();
+        let key_file = self.key_file.as_ref().filter(|_| has_text && self.hash == Hash::Blake3);
+        let secret = key_file.map(|file| store::read_secret(file)).transpose()?;
+        let key = secret.map(|secret| blake3::derive_key(TEXT_CONTEXT, &secret));
+        let predicate = |text: &Option<String>| match (text, &key) {
+            (Some(text), Some(key)) => {
+                json!({ "blake3": blake3::keyed_hash(key, text.as_bytes()).to_hex().to_string() })
+            }
             (text, _) => json!(text),
         };
         let identity = match self.identity.as_slice() {
@@ -29,7 +40,7 @@ impl Pipeline {
             let classes: Map<String, Value> = g.classes.iter().map(|(label, n)| (label.clone(), json!(n))).collect();
             json!({ "classes": classes, "scarce": g.scarce })
         });
-        json!({
+        Ok(json!({
             "input": { "where": predicate(&self.predicate), "drop": self.drop, "hive": self.hive },
             "columns": {
                 "identity": identity, "request": self.request, "item": self.item,
@@ -52,7 +63,7 @@ impl Pipeline {
                 "ranks": self.ranks, "compression": self.compression_text, "shard_rows": self.shard_rows,
                 "row_group_rows": self.row_group_rows, "positives": self.positives,
             },
-        })
+        }))
     }
 }
 

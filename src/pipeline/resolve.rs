@@ -130,8 +130,25 @@ impl Pipeline {
     }
 }
 
+/// Each rank has files of its own.
+pub const MAX_RANKS: usize = 1 << 16;
+
 fn refuse<T>(at: &str, problem: impl Into<String>, remedy: impl Into<String>) -> Result<T> {
     Err(Error::pipeline(at, problem, remedy))
+}
+
+fn codec(text: &str) -> Result<Compression> {
+    let problem = match Compression::from_str(text) {
+        // The library knows its name, and nothing else of it.
+        Ok(Compression::LZO) => format!("`{text}` can't be written"),
+        Ok(codec) => return Ok(codec),
+        Err(e) => format!("`{text}` is no codec ({e})"),
+    };
+    refuse(
+        "output.compression",
+        problem,
+        "use \"zstd(1)\", \"snappy\", \"lz4_raw\", \"gzip(6)\", \"brotli(4)\" or \"uncompressed\"",
+    )
 }
 
 pub(super) fn resolve(file: PipelineFile) -> Result<Pipeline> {
@@ -139,13 +156,7 @@ pub(super) fn resolve(file: PipelineFile) -> Result<Pipeline> {
         OneOrMany::One(name) => vec![name],
         OneOrMany::Many(names) => names,
     };
-    let compression = Compression::from_str(&file.output.compression).map_err(|e| {
-        Error::pipeline(
-            "output.compression",
-            format!("`{}` is no codec ({e})", file.output.compression),
-            "use \"zstd(1)\", \"snappy\", \"lz4_raw\", \"gzip(6)\", \"brotli(4)\" or \"uncompressed\"",
-        )
-    })?;
+    let compression = codec(&file.output.compression)?;
     let mut p = Pipeline {
         shards: file.input.shards,
         predicate: file.input.predicate,
@@ -284,6 +295,12 @@ fn check_shape(p: &Pipeline) -> Result<()> {
     let b = p.batch_size;
     if b == 0 {
         return refuse("compose.batch_size", "it is 0", "use the number of rows whose embeddings meet in one loss");
+    }
+    if i32::try_from(b).is_err() {
+        return refuse("compose.batch_size", format!("{b} slots pass 31 bits"), "use a smaller one");
+    }
+    if p.ranks > MAX_RANKS {
+        return refuse("output.ranks", format!("{} is over {MAX_RANKS}", p.ranks), "use the number of readers");
     }
     if p.ranks == 0 {
         return refuse("output.ranks", "it is 0", "use the number of data-parallel readers, 1 for a single one");

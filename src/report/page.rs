@@ -132,7 +132,7 @@ fn match_curve(dataset: &Dataset) -> Result<String> {
     let Some(measured) = dataset.recorded.stats["match_rate"].as_f64() else { return Ok(String::new()) };
     // The closed form for two classes of equal odds: a typical identity's other rows, C(n−1−k, b−1)/C(n−1, b−1).
     let Some(random) = dataset.recorded.baselines.random_order.match_rate else { return Ok(String::new()) };
-    let n = dataset.count("rows_out") - dataset.count("copies");
+    let n = dataset.count("rows_out").saturating_sub(dataset.count("copies"));
     let b = dataset.slice() as u64;
     if n < 3 || b < 2 {
         return Ok(String::new());

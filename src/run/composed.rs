@@ -87,6 +87,11 @@ impl Composed {
         parted.batches.chunks(size).map(|some| some[0].start..some[some.len() - 1].end).collect()
     }
 
+    /// Calls `each` with all batches, part by part.
+    pub fn each_part(&self, keys: &Keys, mut each: impl FnMut(&Part<'_>) -> Result<()>) -> Result<()> {
+        self.parts().into_iter().try_for_each(|batches| each(&self.part(keys, batches)?))
+    }
+
     /// These batches, of the same keys: if these are on file, of whole parts.
     pub fn part<'a>(&'a self, keys: &'a Keys, batches: Range<usize>) -> Result<Part<'a>> {
         let b = self.plan.batch_size;

@@ -6,7 +6,6 @@ use std::ops::Range;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::composed::Part;
 use super::prepare::Prepared;
 use crate::error::Result;
 use crate::keys::{Codes, Key, KeyPlane};
@@ -31,7 +30,7 @@ pub fn measured(p: &Pipeline, prepared: &Prepared, stats: &[BatchStats]) -> Resu
     let mut seen = [number(Some(&shape.identity)), number(shape.request.as_ref()), number(shape.item.as_ref())]
         .map(|number| vec![false; number]);
     let (mut reading, mut examples) = (Column::new(prepared.key_folder())?, vec![0; shape.identity.len()]);
-    each_part(prepared, |part| {
+    composed.each_part(&prepared.keys, |part| {
         let columns = [Some(&part.plane.identity), part.plane.request.as_ref(), part.plane.item.as_ref()];
         for (seen, codes) in seen.iter_mut().zip(columns) {
             let Some(codes) = codes else { continue };
@@ -67,7 +66,7 @@ pub fn measured(p: &Pipeline, prepared: &Prepared, stats: &[BatchStats]) -> Resu
 /// Counts and metrics of a plan, measured without writing it.
 pub fn figures(p: &Pipeline, prepared: &Prepared) -> Result<Figures> {
     let mut stats: Vec<BatchStats> = Vec::with_capacity(prepared.composed.batches());
-    each_part(prepared, |part| {
+    prepared.composed.each_part(&prepared.keys, |part| {
         let columns = Columns {
             pipeline: p,
             plane: &part.plane,
@@ -81,12 +80,6 @@ pub fn figures(p: &Pipeline, prepared: &Prepared) -> Result<Figures> {
         Ok(())
     })?;
     measured(p, prepared, &stats)
-}
-
-/// Calls `each` with all batches, part by part.
-pub fn each_part(prepared: &Prepared, mut each: impl FnMut(&Part<'_>) -> Result<()>) -> Result<()> {
-    let Prepared { keys, composed, .. } = prepared;
-    composed.parts().into_iter().try_for_each(|batches| each(&composed.part(keys, batches)?))
 }
 
 /// Identities by position.
@@ -125,7 +118,7 @@ pub fn class_balance(prepared: &Prepared) -> Result<Vec<ClassBalance>> {
     let Some(labels) = &prepared.keys.shape().label else { return Ok(Vec::new()) };
     let before = &prepared.facts.labels;
     let mut after = vec![0u64; before.len()];
-    each_part(prepared, |part| {
+    prepared.composed.each_part(&prepared.keys, |part| {
         let codes = part.plane.label.as_ref().map_or(&[][..], |labels| &labels.rows);
         part.plan.order.iter().for_each(|row| after[codes[*row as usize] as usize] += 1);
         Ok(())

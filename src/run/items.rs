@@ -204,7 +204,7 @@ pub fn input_records(p: &Pipeline, source: &Source) -> Result<Vec<InputRecord>> 
 /// A part of a path, without the identity that it names.
 fn shown(p: &Pipeline, part: &str) -> String {
     match part.split_once('=') {
-        Some((key, _)) if p.hash == Hash::Blake3 && p.hive && p.identity.iter().any(|i| i == key) => format!("{key}=…"),
+        Some((key, _)) if p.hash == Hash::Blake3 && p.identity.iter().any(|i| i == key) => format!("{key}=…"),
         _ => part.to_owned(),
     }
 }

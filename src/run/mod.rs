@@ -63,7 +63,7 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
 
     progress.stage("digesting inputs", 0);
     let inputs = items::input_records(p, source)?;
-    let mut manifest = Manifest::new(p.record(), prepared.tokenizer.key_facts(), inputs);
+    let mut manifest = Manifest::new(p.record()?, prepared.tokenizer.key_facts(), inputs);
 
     let log_q = log_q::LogQOfBatches::new(&prepared)?;
     let output = output::Output::new(p, source, positives.as_ref(), log_q);

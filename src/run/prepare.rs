@@ -206,6 +206,9 @@ fn time_unit(p: &Pipeline, source: &Source) -> Option<u64> {
     }
 }
 
+/// Row groups that each thread may read while the first of them is being read.
+const READ_AHEAD: usize = 8;
+
 fn read_keys(
     p: &Pipeline,
     source: &Source,
@@ -223,25 +226,24 @@ fn read_keys(
         builder.columns().iter().map(|name| Ok(source.column("columns", name)?.0)).collect::<Result<_>>()?;
     progress.stage("reading keys", source.row_groups.len());
     let groups: Vec<usize> = (0..source.row_groups.len()).collect();
-    // In input order, in which the plane takes them in.
-    in_parallel(
-        &groups,
-        |_| 0,
-        |&ordinal| {
-            let group = &source.row_groups[ordinal];
-            let evaluate = |p: &Option<Predicate>| p.as_ref().map(|p| p.evaluate(source, group)).transpose();
-            let chunk = KeyChunk {
-                place: source.place(group),
-                first_row: group.first_row,
-                columns: in_parallel(&columns, |_| 0, |column| source::decode(source, group, *column))?,
-                keep: evaluate(&keep)?,
-                positive: evaluate(&positive)?,
-            };
-            builder.add(ordinal, chunk)?;
-            progress.advance(1);
-            Ok(())
-        },
-    )?;
+    let read = |&ordinal: &usize| {
+        let group = &source.row_groups[ordinal];
+        let evaluate = |p: &Option<Predicate>| p.as_ref().map(|p| p.evaluate(source, group)).transpose();
+        let chunk = KeyChunk {
+            place: source.place(group),
+            first_row: group.first_row,
+            columns: in_parallel(&columns, |_| 0, |column| source::decode(source, group, *column))?,
+            keep: evaluate(&keep)?,
+            positive: evaluate(&positive)?,
+        };
+        builder.add(ordinal, chunk)?;
+        progress.advance(1);
+        Ok(())
+    };
+    // In input order, in which the plane takes them in; no more wait for a slow one than are read side by side.
+    for some in groups.chunks(READ_AHEAD * rayon::current_num_threads()) {
+        in_parallel(some, |_| 0, read)?;
+    }
     builder.finish()
 }
 

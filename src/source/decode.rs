@@ -43,6 +43,13 @@ pub fn decode_each(
     let mut batch = (u64::from(group.rows) * array_bytes / bytes.max(array_bytes)).max(1) as usize;
     let mut done = 0u32;
     loop {
+        // A dictionary may expand one page into more than 32-bit offsets can address; the reader has no type for that, only
+        // words.
+        let mut overflows = false;
+        let mut damaged = |e: &dyn std::fmt::Display| {
+            overflows |= e.to_string().contains("overflow");
+            Error::damaged(place.clone(), e)
+        };
         let outcome = guarded(&place, || {
             if let Some(lists) = lists.take() {
                 let rows = shard.footer.metadata().row_group(group.ordinal);
@@ -52,8 +59,7 @@ pub fn decode_each(
                     done += number;
                     Ok(())
                 };
-                let decoded = lists.decode(store::open(&shard.path)?, rows, batch, each);
-                decoded.map_err(|e| Error::damaged(place.clone(), e))??;
+                lists.decode(store::open(&shard.path)?, rows, batch, each).map_err(|e| damaged(&e))??;
                 if done >= group.rows {
                     return Ok(());
                 }
@@ -65,17 +71,17 @@ pub fn decode_each(
                 .with_batch_size(batch)
                 .with_offset(done as usize)
                 .build()
-                .map_err(|e| Error::damaged(place.clone(), e))?;
+                .map_err(|e| damaged(&e))?;
             for rows in reader {
-                let rows = rows.map_err(|e| Error::damaged(place.clone(), e))?;
+                let rows = rows.map_err(|e| damaged(&e))?;
                 unguarded(|| each(done, Arc::clone(rows.column(0))))?;
                 done += rows.num_rows() as u32;
             }
             Ok(())
         });
         match outcome {
-            // A dictionary may expand one page into more than 32-bit offsets can address: take fewer rows at a time.
-            Err(e) if batch > 1 && e.to_string().contains("overflow") => batch /= 2,
+            // Fewer rows at a time may do.
+            Err(_) if overflows && batch > 1 => batch /= 2,
             Err(e) => return Err(e),
             Ok(()) if done == group.rows => return Ok(()),
             Ok(()) => return Err(Error::damaged(place, "it holds fewer rows than its footer says")),

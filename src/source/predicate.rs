@@ -22,6 +22,8 @@ use crate::store;
 pub struct Predicate {
     /// The pipeline key, for errors; the text itself may name identities and is never shown.
     at: &'static str,
+    /// Errors repeat nothing that may be an identity.
+    discreet: bool,
     expr: Expr,
     file_columns: Vec<String>,
     hive_columns: Vec<(usize, String)>,
@@ -76,7 +78,7 @@ impl Predicate {
             file_columns.extend(chosen.map(|field| field.name().clone()));
         }
         let footers = source.shards.iter().map(|_| OnceLock::new()).collect();
-        Ok(Predicate { at, expr, file_columns, hive_columns, footers })
+        Ok(Predicate { at, expr, discreet, file_columns, hive_columns, footers })
     }
 
     /// For each row of a row group: true, false, or null.
@@ -108,6 +110,11 @@ impl Predicate {
                 let problem = match &e {
                     PolarsError::ColumnNotFound(_) | PolarsError::SchemaMismatch(_) => e.to_string(),
                     _ => "it can't be evaluated on these columns' types".to_owned(),
+                };
+                let place = match self.discreet {
+                    // A folder may be named after an identity.
+                    true => format!("file {}, row group {}", group.shard + 1, group.ordinal),
+                    false => place.to_string(),
                 };
                 Error::pipeline(
                     format!("{} on {place}", self.at),

@@ -108,8 +108,11 @@ fn rename(staged: &Path, target: &Path, flags: RenameFlags) -> Result<()> {
         .map_err(|e| Error::io("move the dataset to", target, e.into()))
 }
 
-/// Reads a secret of at most `limit` bytes; refuses a file that users other than its owner may read.
-pub fn read_secret(path: &Path, limit: u64) -> Result<Vec<u8>> {
+/// What of a secret counts.
+const SECRET_BYTES: u64 = 1 << 20;
+
+/// Reads a secret, of which a mebibyte counts; refuses a file that users other than its owner may read.
+pub fn read_secret(path: &Path) -> Result<Vec<u8>> {
     use std::os::unix::fs::MetadataExt;
     let file = open(path)?;
     let meta = file.metadata().map_err(|e| Error::io("look at", path, e))?;
@@ -121,6 +124,6 @@ pub fn read_secret(path: &Path, limit: u64) -> Result<Vec<u8>> {
         ));
     }
     let mut bytes = Vec::new();
-    file.take(limit).read_to_end(&mut bytes).map_err(|e| Error::io("read", path, e))?;
+    file.take(SECRET_BYTES).read_to_end(&mut bytes).map_err(|e| Error::io("read", path, e))?;
     Ok(bytes)
 }

@@ -10,6 +10,9 @@ use crate::error::Result;
 /// Bytes by which a part grows at least.
 const LEAST: usize = 1 << 10;
 
+/// Bytes that are read at a time where a part is not held whole.
+const PIECE: usize = 1 << 20;
+
 pub struct Parts {
     /// Bytes that are held, of all parts together.
     room: usize,
@@ -87,6 +90,30 @@ impl Parts {
         self.joined(&self.parts[part].lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Calls `each` with a part's records, of `record` bytes each, in the order in which they came: a few at a time, and none is
+    /// held for longer.
+    pub fn each_piece(&self, part: usize, record: usize, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let part = self.parts[part].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bytes = vec![0; (PIECE / record).max(1) * record];
+        for (place, len) in &part.filed {
+            for start in (0..*len).step_by(bytes.len()) {
+                let few = bytes.len().min(len - start);
+                let piece = &mut bytes[..few];
+                if let Some(file) = &self.file {
+                    file.read_at(place + start as u64, piece)?;
+                }
+                each(piece)?;
+            }
+        }
+        each(&part.held)
+    }
+
+    /// Bytes of a part, in memory and in the file.
+    pub fn bytes(&self, part: usize) -> usize {
+        let part = self.parts[part].lock().unwrap_or_else(PoisonError::into_inner);
+        part.filed.iter().map(|(_, len)| len).sum::<usize>() + part.held.len()
+    }
+
     fn joined(&self, Part { held, filed }: &Part) -> Result<Vec<u8>> {
         let mut bytes = Vec::with_capacity(filed.iter().map(|(_, len)| len).sum::<usize>() + held.len());
         for (place, len) in filed {
@@ -137,6 +164,14 @@ mod tests {
             assert_eq!(parts.filed_bytes() > 0, room < 4_000);
             for part in 0..3u32 {
                 let expected: Vec<[u32; 1]> = (part..1_000).step_by(2).filter(|_| part < 2).map(|n| [n]).collect();
+                let mut pieces = Vec::new();
+                let keep = |piece: &[u8]| {
+                    pieces.extend_from_slice(piece);
+                    Ok(())
+                };
+                parts.each_piece(part as usize, 4, keep).unwrap();
+                assert_eq!(parts.bytes(part as usize), pieces.len());
+                assert_eq!(words(&pieces).collect::<Vec<_>>(), expected);
                 assert_eq!(words(&parts.read(part as usize).unwrap()).collect::<Vec<_>>(), expected);
                 assert_eq!(words(&parts.take(part as usize).unwrap()).collect::<Vec<_>>(), expected);
             }

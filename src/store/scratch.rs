@@ -15,13 +15,13 @@ pub struct ScratchFile {
 impl ScratchFile {
     /// A nameless file in a folder.
     pub fn create_in(dir: &Path) -> Result<Self> {
-        let file = super::scratch(dir).map_err(Error::spill)?;
+        let file = super::scratch(dir)?;
         Ok(ScratchFile { file, end: 0 })
     }
 
     /// Writes bytes at the end; gives their place.
     pub fn append(&mut self, bytes: &[u8]) -> Result<u64> {
-        self.file.write_all(bytes).map_err(Error::spill)?;
+        self.file.write_all(bytes).map_err(Error::scratch)?;
         let place = self.end;
         self.end += bytes.len() as u64;
         Ok(place)
@@ -29,7 +29,7 @@ impl ScratchFile {
 
     /// Reads as many bytes as `into` takes.
     pub fn read_at(&self, place: u64, into: &mut [u8]) -> Result<()> {
-        self.file.read_exact_at(into, place).map_err(Error::spill)
+        self.file.read_exact_at(into, place).map_err(Error::scratch)
     }
 
     /// Bytes written.

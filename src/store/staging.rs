@@ -26,6 +26,9 @@ impl Staging {
         };
         fs::create_dir_all(&parent).map_err(|e| Error::io("create the folder", &parent, e))?;
         let prefix = format!(".{}.batchwright-", name.to_string_lossy());
+        // Nobody sweeps a folder between its creation and its lock. Where folders can't be locked, that is left to luck.
+        let alone = File::open(&parent).ok();
+        let _alone = alone.as_ref().map(|parent| flock(parent, FlockOperation::LockExclusive));
         sweep(&parent, &prefix)?;
         let dir = tempfile::Builder::new()
             .prefix(&prefix)
@@ -65,7 +68,7 @@ fn sweep(parent: &Path, prefix: &str) -> Result<()> {
     for name in super::list_dir(parent)? {
         if name.to_string_lossy().starts_with(prefix) {
             let dir = parent.join(name);
-            if dir.is_dir() && lock_file(&dir)?.is_some() {
+            if dir.is_dir() && lock_file(&dir).is_ok_and(|lock| lock.is_some()) {
                 super::remove_dir_all(&dir)?;
             }
         }

@@ -70,7 +70,7 @@ pub struct Witness {
 impl Witness {
     /// Reads the pipeline's input, whole.
     pub fn new(p: &Pipeline, dataset: &Dataset, findings: &mut Findings) -> Result<Self> {
-        let differs = dataset.recorded.pipeline != p.record();
+        let differs = dataset.recorded.pipeline != p.record()?;
         if differs {
             return Err(Error::pipeline(
                 "--against",

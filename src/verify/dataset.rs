@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::{Error, Place, Result};
+use crate::pipeline::MAX_RANKS;
 use crate::schema;
 use crate::stats::Baselines;
 use crate::store;
@@ -71,6 +72,9 @@ impl Dataset {
             |at: &str| recorded.pipeline.pointer(at).and_then(Value::as_u64).filter(|n| *n > 0 && *n < 1 << 31);
         let batch_size = number("/compose/batch_size").ok_or_else(|| bad("it names no batch size".into()))?;
         let ranks = number("/output/ranks").ok_or_else(|| bad("it names no number of ranks".into()))?;
+        if ranks > MAX_RANKS as u64 {
+            return Err(bad(format!("it names {ranks} ranks")));
+        }
         if batch_size % ranks != 0 {
             return Err(bad(format!("{ranks} ranks do not divide batches of {batch_size}")));
         }

@@ -65,13 +65,13 @@ fn sequence(dataset: &Dataset, findings: &mut Findings) {
         for shard in dataset.recorded.shards.iter().filter(|s| s.rank == rank) {
             if shard.first_batch != next {
                 let problem = format!("it should start with batch {next}, and starts with {}", shard.first_batch);
-                findings.add(Finding::of(&shard.path, problem));
+                findings.add_of_kind("sequence", Finding::of(&shard.path, problem));
             }
             next = shard.first_batch + shard.batches;
         }
         if next as u64 != dataset.count("batches") {
             let problem = format!("rank {rank} has {next} batches, counts.batches is {}", dataset.count("batches"));
-            findings.add(Finding::of(schema::MANIFEST, problem));
+            findings.add_of_kind("sequence", Finding::of(schema::MANIFEST, problem));
         }
     }
 }
@@ -81,8 +81,7 @@ pub fn open_all(dataset: &Dataset, findings: &mut Findings) -> Vec<Readable> {
     let mut first: Option<(usize, Arc<arrow::datatypes::Schema>)> = None;
     let mut out = Vec::new();
     for (k, shard) in dataset.recorded.shards.iter().enumerate() {
-        let file = store::open(&dataset.root.join(&shard.path)).ok();
-        let Some(footer) = file.and_then(|f| ArrowReaderMetadata::load(&f, ArrowReaderOptions::new()).ok()) else {
+        let Some(footer) = footer_of(&dataset.root.join(&shard.path)) else {
             findings.add(Finding::of(&shard.path, "it can't be read as Parquet"));
             continue;
         };
@@ -124,11 +123,14 @@ pub fn open_all(dataset: &Dataset, findings: &mut Findings) -> Vec<Readable> {
     out
 }
 
+fn footer_of(path: &std::path::Path) -> Option<ArrowReaderMetadata> {
+    let file = store::open(path).ok()?;
+    crate::source::unless_panic(|| ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).ok())?
+}
+
 /// The Arrow schema that a file's footer holds; Polars widens some types, so types are compared here.
 pub fn schema_of(path: &std::path::Path) -> Option<Arc<arrow::datatypes::Schema>> {
-    let file = store::open(path).ok()?;
-    let footer = crate::source::unless_panic(|| ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).ok())??;
-    Some(Arc::clone(footer.schema()))
+    footer_of(path).map(|footer| Arc::clone(footer.schema()))
 }
 
 /// The columns that Polars reads, if it does not read all: it knows no half floats, 256-bit decimals, list views, extension

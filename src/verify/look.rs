@@ -1,10 +1,12 @@
 //! Single batches and whole columns of a dataset, for looking at.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
-use polars::prelude::{DataFrame, ParquetReader, SerReader};
+use polars::prelude::{DataFrame, ParquetReader, SerReader, Series};
 
 use super::dataset::Dataset;
+use super::masks::words_of;
 use super::rows::ints;
 use crate::error::{Error, Place, Result};
 use crate::schema;
@@ -20,8 +22,14 @@ pub struct Look {
     pub group: Vec<i64>,
     pub label: Vec<String>,
     pub copies: usize,
-    /// Valid negatives of each row, by slot.
-    negatives: Vec<Vec<u64>>,
+    mask: Mask,
+}
+
+/// The mask as it is stored, a row for each anchor.
+enum Mask {
+    Negatives(Series),
+    Excluded(Series),
+    None,
 }
 
 impl Look {
@@ -29,26 +37,66 @@ impl Look {
         self.user.len()
     }
 
-    /// Whether `candidate` is a valid negative of `anchor`.
-    pub fn is_negative(&self, anchor: usize, candidate: usize) -> bool {
-        self.negatives[anchor].get(candidate / 64).is_some_and(|w| w >> (candidate % 64) & 1 == 1)
+    /// Calls `each` with every anchor and its valid negatives, a bit a slot.
+    fn each_anchor(&self, mut each: impl FnMut(usize, &[u64])) {
+        let rows = self.rows();
+        let mut bits = vec![0u64; rows.div_ceil(64)];
+        for anchor in 0..rows {
+            match &self.mask {
+                Mask::Negatives(column) => {
+                    let stored = column.binary().ok().and_then(|c| c.get(anchor)).unwrap_or_default();
+                    bits.iter_mut().zip(words_of(stored)).for_each(|(word, stored)| *word = stored);
+                }
+                Mask::Excluded(column) => {
+                    bits.fill(u64::MAX);
+                    let list = column.list().ok().and_then(|l| l.get_as_series(anchor));
+                    let slots = list.map(|s| ints(&s.into())).unwrap_or_default();
+                    for slot in slots.into_iter().filter_map(|s| usize::try_from(s).ok()).chain([anchor]) {
+                        if let Some(word) = bits.get_mut(slot / 64) {
+                            *word &= !(1 << (slot % 64));
+                        }
+                    }
+                }
+                Mask::None => {}
+            }
+            if let (Some(last), 1..) = (bits.last_mut(), rows % 64) {
+                *last &= (1 << (rows % 64)) - 1;
+            }
+            each(anchor, &bits);
+        }
+    }
+
+    /// The number of valid negatives of each row, by slot.
+    pub fn valid_negatives(&self) -> Vec<u32> {
+        let mut valid = Vec::with_capacity(self.rows());
+        self.each_anchor(|_, bits| valid.push(bits.iter().map(|word| word.count_ones()).sum()));
+        valid
     }
 
     /// The share of cells (i, j), i ≠ j, in `size`×`size` squares that are excluded, row by row of squares.
     pub fn excluded(&self, size: usize) -> Vec<Vec<f64>> {
-        let n = self.rows();
-        let side = n.div_ceil(size);
-        let mut counts = vec![vec![(0u32, 0u32); side]; side];
-        for i in 0..n {
-            for j in (0..n).filter(|j| *j != i) {
-                let cell = &mut counts[i / size][j / size];
-                cell.0 += u32::from(!self.is_negative(i, j));
-                cell.1 += 1;
+        let rows = self.rows();
+        let side = rows.div_ceil(size);
+        let mut counts = vec![vec![(0u64, 0u64); side]; side];
+        self.each_anchor(|anchor, bits| {
+            for (k, cell) in counts[anchor / size].iter_mut().enumerate() {
+                let candidates = k * size..rows.min((k + 1) * size);
+                let others = candidates.len() - usize::from(candidates.contains(&anchor));
+                cell.0 += (others - ones(bits, candidates)) as u64;
+                cell.1 += others as u64;
             }
-        }
-        let share = |(shut, all): (u32, u32)| if all == 0 { 0.0 } else { f64::from(shut) / f64::from(all) };
+        });
+        let share = |(shut, all): (u64, u64)| if all == 0 { 0.0 } else { shut as f64 / all as f64 };
         counts.into_iter().map(|row| row.into_iter().map(share).collect()).collect()
     }
+}
+
+/// Bits that are set in a range.
+fn ones(bits: &[u64], range: Range<usize>) -> usize {
+    let upto = |end: usize| if end >= 64 { u64::MAX } else { (1 << end) - 1 };
+    let words = range.start / 64..range.end.div_ceil(64);
+    let own = words.map(|w| bits[w] & upto(range.end - w * 64) & !upto(range.start.saturating_sub(w * 64)));
+    own.map(|word| word.count_ones() as usize).sum()
 }
 
 /// Reads a batch.
@@ -72,29 +120,12 @@ pub fn look(dataset: &Dataset, batch: usize) -> Result<Look> {
     }
     let frame = frame.ok_or_else(|| Error::damaged(Place::file(&dataset.root), "its shards do not hold the batch"))?;
     let get = |name: &str| frame.column(name).map(ints).unwrap_or_default();
-    let rows = frame.height();
-    let words = rows.div_ceil(64);
-    let mut negatives = vec![vec![0u64; words]; rows];
-    if let Ok(column) = frame.column(schema::NEGATIVES) {
-        let column = column.as_materialized_series().clone();
-        for (slot, row) in negatives.iter_mut().enumerate() {
-            let bytes = column.binary().ok().and_then(|c| c.get(slot)).unwrap_or_default();
-            for (k, byte) in bytes.iter().enumerate().take(words * 8) {
-                row[k / 8] |= u64::from(*byte) << (8 * (k % 8));
-            }
-        }
-    } else if let Ok(column) = frame.column(schema::EXCLUDED) {
-        let column = column.as_materialized_series().clone();
-        for (slot, row) in negatives.iter_mut().enumerate() {
-            row.fill(u64::MAX);
-            let list = column.list().ok().and_then(|l| l.get_as_series(slot));
-            for s in list.map(|s| ints(&s.into())).unwrap_or_default().into_iter().filter(|s| *s >= 0) {
-                if let Some(word) = row.get_mut(s as usize / 64) {
-                    *word &= !(1 << (s % 64));
-                }
-            }
-        }
-    }
+    let column = |name: &str| frame.column(name).ok().map(|c| c.as_materialized_series().clone());
+    let mask = match (column(schema::NEGATIVES), column(schema::EXCLUDED)) {
+        (Some(negatives), _) => Mask::Negatives(negatives),
+        (None, Some(excluded)) => Mask::Excluded(excluded),
+        (None, None) => Mask::None,
+    };
     let label = dataset.role("label").and_then(|name| frame.column(name).ok()).and_then(|c| {
         let text = c.cast(&polars::prelude::DataType::String).ok()?;
         let text = text.as_materialized_series().clone();
@@ -106,7 +137,7 @@ pub fn look(dataset: &Dataset, batch: usize) -> Result<Look> {
         group: get(schema::GROUP_SLOT),
         label: label.unwrap_or_default(),
         copies: get(schema::COPY).iter().filter(|c| **c > 0).count(),
-        negatives,
+        mask,
     })
 }
 
@@ -157,5 +188,21 @@ fn read(dataset: &Dataset, path: &str, rows: Option<(usize, usize)>, columns: Op
         Some(Ok(frame)) => Ok(frame),
         Some(Err(e)) => Err(Error::damaged(Place::file(full), e)),
         None => Err(Error::damaged(Place::file(full), "its bytes contradict one another")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ones;
+
+    #[test]
+    fn ones_are_counted_in_any_range() {
+        let bits = [0xdead_beef_0123_4567u64, !0, 0x8000_0000_0000_0001];
+        let is_set = |at: &usize| bits[at / 64] >> (at % 64) & 1 == 1;
+        for start in 0..=192 {
+            for end in start..=192 {
+                assert_eq!(ones(&bits, start..end), (start..end).filter(is_set).count(), "{start}..{end}");
+            }
+        }
     }
 }

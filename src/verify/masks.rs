@@ -91,7 +91,7 @@ pub fn check(
         compare(batch, findings, slot, name, (&open, &undecided), &stored, width, exact);
         let offered: u32 = stored.iter().map(|b| b.count_ones()).sum();
         stats.offered_exclusions +=
-            words_of(&stored, words).zip(&shut).map(|(s, x)| u64::from((s & x).count_ones())).sum::<u64>()
+            words_of(&stored).zip(&shut).map(|(s, x)| u64::from((s & x).count_ones())).sum::<u64>()
                 - u64::from(stored.get(slot / 8).is_some_and(|b| b >> (slot % 8) & 1 == 1));
         if valid.get(slot) != Some(&i64::from(offered)) {
             let problem = format!("it is {}, and the mask has {offered}", valid.get(slot).copied().unwrap_or(-1));
@@ -107,8 +107,9 @@ fn mask_tail(bits: &mut Bits, rows: usize) {
     }
 }
 
-fn words_of(bytes: &[u8], words: usize) -> impl Iterator<Item = u64> + '_ {
-    (0..words).map(|w| {
+/// Bytes as words, without end: zeros follow.
+pub(super) fn words_of(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
+    (0..).map(|w: usize| {
         let mut word = [0; 8];
         let own = bytes.get(w * 8..).unwrap_or_default();
         let n = own.len().min(8);
@@ -135,7 +136,7 @@ fn compare(
         return findings.add_of_kind("mask bits", batch.finding(Some(slot), column, problem));
     }
     let words = width.div_ceil(8);
-    for (w, found) in words_of(stored, words).enumerate() {
+    for (w, found) in words_of(stored).take(words).enumerate() {
         let wanted = expected.get(w).copied().unwrap_or(0);
         let wrong = if exact { found ^ wanted } else { found & !wanted } & !undecided.get(w).copied().unwrap_or(0);
         if wrong != 0 {

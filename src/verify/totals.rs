@@ -280,7 +280,8 @@ impl Totals {
     /// user_spread without windows: no batch holds more than ⌈c/N⌉ rows of an identity.
     fn check_caps(&self, dataset: &Dataset, findings: &mut Findings) {
         let padded = dataset.setting("compose.remainder") == "pad";
-        let full = (self.rows - if padded { dataset.count("copies") } else { 0 }) / dataset.batch_size as u64;
+        let full =
+            self.rows.saturating_sub(if padded { dataset.count("copies") } else { 0 }) / dataset.batch_size as u64;
         if dataset.setting("compose.mode") != "user_spread" || !dataset.value("compose.window").is_null() || full == 0 {
             return;
         }

@@ -87,6 +87,18 @@ fn shapes_that_cannot_be_are_refused_with_one_that_can() {
     set("compose.window=1h").fails(&["compose.window", "columns.time"]);
     set("compose.window=1h").arg("--set").arg("columns.time=item").fails(&["compose.window", "unknown unit"]);
     set("output.compression=zip").fails(&["output.compression", "`zip`"]);
+    set("output.compression=lzo").fails(&["output.compression", "`lzo`", "zstd(1)"]);
+    set("compose.batch_size=2147483648")
+        .arg("--set")
+        .arg("mask.encoding=slots")
+        .fails(&["compose.batch_size", "31 bits"]);
+    set("output.ranks=100000").fails(&["output.ranks", "65536"]);
+    grouped()
+        .arg("--set")
+        .arg("compose.group={ classes = { real = 100, fake = 100 }, scarce = \"drop\" }")
+        .arg("--set")
+        .arg("compose.batch_size=200")
+        .fails(&["compose.group", "fill no group", "smaller quotas"]);
 }
 
 #[test]

@@ -40,9 +40,22 @@ proptest! {
             more.push(("compose.window", window));
         }
         let p = pipeline(&shape, &more);
-        let Ok(plan) = compose(&plane, &p) else { return Ok(()) };
-        assert_exactly_once(&plane, &plan);
         let labels = &plane.label.as_ref().expect("labels").rows;
+        let plan = match compose(&plane, &p) {
+            Ok(plan) => plan,
+            Err(e) => {
+                let e = e.to_string();
+                let lacks = |label| !labels.contains(&label);
+                prop_assert!(
+                    e.contains("no row has the label") && (lacks(0) || lacks(1))
+                        || e.contains("fill no batch") && remainder == "drop" && plane.len() < 2 * p.batch_size
+                        || e.contains("fill no group") && scarce == "drop",
+                    "{}", e
+                );
+                return Ok(());
+            }
+        };
+        assert_exactly_once(&plane, &plan);
         let identity = |row: u32| plane.identity.rows[row as usize];
         // Label codes: a = 0, b = 1; the pipeline asks for b first.
         let wanted: Vec<u32> = std::iter::repeat_n(1, quotas.0 as usize).chain(std::iter::repeat_n(0, quotas.1 as usize)).collect();
@@ -58,32 +71,42 @@ proptest! {
                 group.iter().for_each(|r| *in_groups.entry(*r).or_default() += 1);
             }
         }
-        if scarce != "repeat" || remainder == "drop" || remainder == "pad" || window != "none" {
-            if scarce != "repeat" && remainder != "pad" {
-                prop_assert_eq!(plan.copies(), 0);
-            }
+        if scarce != "repeat" && remainder != "pad" {
+            prop_assert_eq!(plan.copies(), 0);
+        }
+        if remainder != "short" || window != "none" {
             return Ok(());
         }
-        // "repeat" in one pool: all rows of an identity that has both classes, evenly, with the fewest copies.
+        // In one pool, of an identity that has both classes: with "repeat" all rows, evenly, with the fewest copies; else as many
+        // whole groups as there are, and its other rows follow or are dropped.
         let mut by: HashMap<u32, [Vec<u32>; 2]> = HashMap::new();
         for row in 0..plane.len() as u32 {
             if labels[row as usize] < 2 {
                 by.entry(identity(row)).or_default()[labels[row as usize] as usize].push(row);
             }
         }
+        let mut dropped = 0;
         for [a, b] in by.values() {
             if a.is_empty() || b.is_empty() {
                 prop_assert!(a.iter().chain(b).all(|r| !in_groups.contains_key(r)));
                 continue;
             }
-            let groups = a.len().div_ceil(quotas.1 as usize).max(b.len().div_ceil(quotas.0 as usize));
-            for (rows, quota) in [(a, quotas.1), (b, quotas.0)] {
+            let quotas = [quotas.1 as usize, quotas.0 as usize];
+            let groups = match scarce {
+                "repeat" => a.len().div_ceil(quotas[0]).max(b.len().div_ceil(quotas[1])),
+                _ => (a.len() / quotas[0]).min(b.len() / quotas[1]),
+            };
+            if scarce == "drop" {
+                dropped += a.len() + b.len() - groups * g;
+            }
+            for (rows, quota) in [(a, quotas[0]), (b, quotas[1])] {
                 let uses: Vec<u32> = rows.iter().map(|r| in_groups.get(r).copied().unwrap_or(0)).collect();
-                prop_assert_eq!(uses.iter().sum::<u32>() as usize, groups * quota as usize);
+                prop_assert_eq!(uses.iter().sum::<u32>() as usize, groups * quota);
                 let (low, high) = (uses.iter().min().copied(), uses.iter().max().copied());
                 prop_assert!(high.unwrap_or(0) - low.unwrap_or(0) <= 1, "copies are uneven: {:?}", uses);
             }
         }
+        prop_assert_eq!(plan.dropped.len(), dropped);
     }
 
     #[test]
@@ -93,8 +116,11 @@ proptest! {
         let plane = plane(&shape);
         let classes = format!("{{ a = 1, b = {quota} }}");
         let p = pipeline(&shape, &[("compose.mode", "identity_grouped"), ("compose.group.classes", &classes)]);
-        let Ok(plan) = compose(&plane, &p) else { return Ok(()) };
         let labels = &plane.label.as_ref().expect("labels").rows;
+        let Ok(plan) = compose(&plane, &p) else {
+            prop_assert!(!labels.contains(&0) || !labels.contains(&1));
+            return Ok(());
+        };
         for b in 0..plan.batches() {
             // Per identity and class: slots asked for in this batch, against rows there are.
             let rows = plan.batch(b);

@@ -25,8 +25,25 @@ proptest! {
             more.push(("compose.window", window));
         }
         let p = pipeline(&shape, &more);
-        let Ok(plan) = compose(&plane, &p) else { return Ok(()) };
+        let (b, rows) = (p.batch_size, plane.len());
+        let Ok(plan) = compose(&plane, &p) else {
+            prop_assert!(remainder == "drop" && rows < b);
+            return Ok(());
+        };
         assert_exactly_once(&plane, &plan);
+        // All batches but the dataset's last are full, in every window.
+        let expected = match remainder {
+            "short" => rows,
+            "drop" => rows / b * b,
+            _ => rows.div_ceil(b) * b,
+        };
+        prop_assert_eq!(plan.order.len(), expected);
+        let mut next = 0;
+        for pool in &plan.pools {
+            prop_assert_eq!(pool.first_batch, next);
+            next += pool.batches;
+        }
+        prop_assert_eq!(next, plan.batches());
         let requests = &plane.request.as_ref().expect("requests").rows;
         let mut runs: HashMap<u32, usize> = HashMap::new();
         let own: Vec<u32> = (0..plan.order.len())

@@ -6,7 +6,7 @@ use super::placed::Placing;
 use super::precedence::{Precedence, part_of};
 use super::{LABEL, number_of_parts};
 use crate::compose::groups::{Carried, Formed, Forming, Layout, Units, classes};
-use crate::compose::{Plan, Pool, Rng, Spreader, by_identity, needs_classes};
+use crate::compose::{Plan, Pool, Rng, Spreader, by_identity, check_positions, needs_classes};
 use crate::error::Result;
 use crate::pipeline::{Group, Pipeline};
 use crate::run::memory::KeyRoom;
@@ -36,6 +36,7 @@ pub fn compose(
         let pool = PoolRows { group, p, room, rank, pool: k as u64, rows: start..*end };
         let formed = pool.form(keys, &class_of, carried, rest, plan)?;
         let layout = Layout::new(formed.units.len(), formed.rest_rows, p, group, k + 1 == ends.len());
+        check_positions(placed + layout.rows())?;
         if k + 1 == ends.len() {
             placing.expect(placed + layout.rows());
         }
