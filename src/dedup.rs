@@ -32,7 +32,7 @@ fn hash(columns: &[&[u32]], row: usize) -> u64 {
     columns.iter().fold(0, |h, c| mix(h ^ u64::from(c[row])))
 }
 
-/// The same in so many rounds, a power of two up to the number of buckets.
+/// Whether each row survives, decided in `rounds` rounds: a power of two up to the number of buckets.
 fn survivors_in_rounds(plane: &KeyPlane, key: &[Field], keep: Keep, rounds: u32) -> Vec<bool> {
     let rows = plane.len() as u32;
     let columns: Vec<&[u32]> = key.iter().filter_map(|f| plane.codes(f)).collect();
@@ -45,7 +45,7 @@ fn survivors_in_rounds(plane: &KeyPlane, key: &[Field], keep: Keep, rounds: u32)
         }
         _ => None,
     };
-    let key = Key { columns, null_label };
+    let key = Compared { columns, null_label };
     let order = |row: u32| (plane.time.as_ref().map_or(0, |t| t[row as usize]), row);
     let mut survives = vec![false; rows as usize];
     let at_a_time = (1 << BUCKET_BITS) / rounds;
@@ -65,13 +65,13 @@ fn survivors_in_rounds(plane: &KeyPlane, key: &[Field], keep: Keep, rounds: u32)
 }
 
 /// The columns by which rows are compared.
-struct Key<'a> {
+struct Compared<'a> {
     columns: Vec<&'a [u32]>,
     /// The labels and the code that says that there is none, if they are part of the key.
     null_label: Option<(&'a [u32], u32)>,
 }
 
-impl Key<'_> {
+impl Compared<'_> {
     /// The rows whose hash falls into one of these buckets: for each core's part of the rows and each bucket, 32 further
     /// bits of the hash above the row.
     fn bucketed(&self, rows: u32, buckets: Range<u32>) -> Vec<Vec<Vec<u64>>> {

@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
+use super::check_positions;
 use super::plan::Plan;
-use super::{check_positions, pad};
 use crate::error::Result;
 use crate::keys::KeyPlane;
 use crate::pipeline::{Pipeline, Remainder, Scarce};
@@ -33,58 +33,67 @@ pub struct Tail {
     pub padding: Vec<u32>,
 }
 
-/// Settles what becomes of `tail`, which stands at `start` and fills no batch. Of the plan all but its order is looked at, and
-/// brought up to date.
-pub fn finish(
-    plan: &mut Plan,
-    start: usize,
-    tail: Vec<u32>,
-    placed: &impl Placed,
-    rank: &[u32],
-    p: &Pipeline,
-) -> Result<Tail> {
-    if tail.is_empty() {
-        return Ok(Tail::default());
+/// The last rows, as composed.
+pub struct Ending<'a, P> {
+    /// Where they begin.
+    pub start: usize,
+    /// They stand there, and fill no batch.
+    pub rows: Vec<u32>,
+    /// All rows, these included.
+    pub placed: &'a P,
+    /// Of each identity.
+    pub rank: &'a [u32],
+}
+
+impl<P: Placed> Ending<'_, P> {
+    /// Settles what becomes of them. Of the plan all but its order is looked at, and brought up to date.
+    pub fn settle(self, plan: &mut Plan, p: &Pipeline) -> Result<Tail> {
+        if self.rows.is_empty() {
+            return Ok(Tail::default());
+        }
+        match p.remainder {
+            Remainder::Short => Ok(Tail { order: self.rows, padding: Vec::new() }),
+            Remainder::Drop => {
+                let (full, pool) = (self.start / p.batch_size, plan.pools.len().saturating_sub(1) as u32);
+                plan.dropped.extend(self.lost(p)?.into_iter().map(|row| (pool, row)));
+                plan.grouped.truncate(full);
+                plan.pools.iter_mut().last().iter_mut().for_each(|pool| pool.batches -= 1);
+                Ok(Tail::default())
+            }
+            Remainder::Pad => {
+                check_positions(self.start + p.batch_size)?;
+                self.pad(plan, p)
+            }
+        }
     }
-    match p.remainder {
-        Remainder::Short => Ok(Tail { order: tail, padding: Vec::new() }),
-        Remainder::Drop => {
-            let dropped = lost(start, tail, placed, p)?;
-            let pool = plan.pools.len().saturating_sub(1) as u32;
-            plan.dropped.extend(dropped.into_iter().map(|row| (pool, row)));
-            plan.grouped.truncate(start / p.batch_size);
-            plan.pools.iter_mut().last().iter_mut().for_each(|pool| pool.batches -= 1);
-            Ok(Tail::default())
+
+    /// The rows that occur nowhere else.
+    fn lost(self, p: &Pipeline) -> Result<Vec<u32>> {
+        let mut rows = self.rows;
+        rows.sort_unstable();
+        rows.dedup();
+        if p.group.as_ref().is_none_or(|group| group.scarce != Scarce::Repeat) {
+            return Ok(rows);
         }
-        Remainder::Pad => {
-            check_positions(start + p.batch_size).and_then(|()| pad::fill(plan, start, tail, placed, rank, p))
-        }
+        let mut stays = vec![false; rows.len()];
+        self.placed.each(0, &mut |standing| {
+            if let Ok(at) = rows.binary_search(&standing.row) {
+                stays[at] = (standing.positions[0] as usize) < self.start;
+            }
+        })?;
+        let mut stays = stays.into_iter();
+        rows.retain(|_| stays.next() == Some(false));
+        Ok(rows)
     }
 }
 
-/// The rows of a tail that occur nowhere else.
-fn lost(start: usize, mut tail: Vec<u32>, placed: &impl Placed, p: &Pipeline) -> Result<Vec<u32>> {
-    tail.sort_unstable();
-    tail.dedup();
-    if p.group.as_ref().is_none_or(|group| group.scarce != Scarce::Repeat) {
-        return Ok(tail);
-    }
-    let mut stays = vec![false; tail.len()];
-    placed.each(0, &mut |standing| {
-        if let Ok(at) = tail.binary_search(&standing.row) {
-            stays[at] = (standing.positions[0] as usize) < start;
-        }
-    })?;
-    let mut stays = stays.into_iter();
-    tail.retain(|_| stays.next() == Some(false));
-    Ok(tail)
-}
-
-/// Settles it for a plan in memory.
+/// Settles what becomes of the last rows of a plan in memory.
 pub fn held(mut plan: Plan, plane: &KeyPlane, rank: &[u32], p: &Pipeline) -> Result<Plan> {
     let mut order = std::mem::take(&mut plan.order);
     let start = order.len() / p.batch_size * p.batch_size;
-    let tail = finish(&mut plan, start, order[start..].to_vec(), &Held { plane, order: &order }, rank, p)?;
+    let placed = Held { plane, order: &order };
+    let ending = Ending { start, rows: order[start..].to_vec(), placed: &placed, rank };
+    let tail = ending.settle(&mut plan, p)?;
     order.truncate(start);
     order.extend(tail.order);
     plan.order = order;

@@ -42,10 +42,11 @@ pub fn compose(plane: &KeyPlane, p: &Pipeline, rank: &[u32], windows: Windows) -
         drop(rows);
         let layout = Layout::new(units.len(), rest.len(), p, group, k == last);
         check_positions(plan.order.len() + layout.rows())?;
-        let mut rng = Rng::new(p.seed, "deal", k as u64);
-        carried = place_groups(&mut plan, &units, &grouped, group, layout, p, &mut rng);
+        let rng = Rng::new(p.seed, "deal", k as u64);
+        let mut pool = PoolOfGroups { plan: &mut plan, p, group, layout, pool: k as u64, rng };
+        carried = pool.place_groups(&units, &grouped);
         drop(grouped);
-        rest = place_rest(&mut plan, rest, (rank.len(), rank_of), layout, (p.seed, k as u64), &mut rng);
+        rest = pool.place_rest(rest, rank.len(), rank_of);
         plan.close_pool();
     }
     finish::held(plan, plane, rank, p)
@@ -55,60 +56,62 @@ pub fn needs_classes() -> Error {
     Error::pipeline("compose.group", "identity_grouped needs classes and columns.label", "set both")
 }
 
-/// Places groups, one after the other in `grouped`, behind the plan's end; gives those that it has no room for.
-fn place_groups(
-    plan: &mut Plan,
-    units: &Units,
-    grouped: &[u32],
-    group: &Group,
+/// A pool, as it is placed behind the plan's end.
+struct PoolOfGroups<'a> {
+    plan: &'a mut Plan,
+    p: &'a Pipeline,
+    group: &'a Group,
     layout: Layout,
-    p: &Pipeline,
-    rng: &mut Rng,
-) -> Vec<Carried> {
-    let mut batches = vec![0; units.len()];
-    units.deal(layout.full, layout.over, rng, |batch, unit| batches[unit as usize] = batch);
-    let mut slots = Slots::new(layout.grouped_rows(), p.batch_size);
-    let mut carried = Vec::new();
-    for share in units.parts(usize::MAX) {
-        share.settle(&mut batches);
-        for ((batch, rank), rows) in batches.iter().zip(share.ranks()).zip(grouped.chunks_exact(group.size())) {
-            if *batch as usize == layout.full && !layout.mixes {
-                carried.push((rank, rows.to_vec()));
-            } else {
-                rows.iter().for_each(|row| slots.place(*batch, *row));
-            }
-        }
-    }
-    plan.grouped.extend(layout.grouped());
-    plan.extend(slots.shuffled(group.size(), p.seed, plan.batches()));
-    carried
+    /// Its ordinal.
+    pool: u64,
+    /// What deals its groups, then its other rows.
+    rng: Rng,
 }
 
-/// Places the rows outside groups: they complete the batch in which the groups end, then fill batches of their own. Gives what
-/// fills no batch, unless this is the last pool.
-fn place_rest(
-    plan: &mut Plan,
-    rest: Vec<u32>,
-    (ranks, rank_of): (usize, impl Fn(u32) -> u32),
-    layout: Layout,
-    (seed, pool): (u64, u64),
-    rng: &mut Rng,
-) -> Vec<u32> {
-    let mut spreader = Spreader::new(rest.len(), layout.rest_full, &[layout.completing, layout.leftover], rng);
-    let mut slots = Slots::new(layout.rest_rows(), plan.batch_size);
-    let (mut completing, mut leftover) = (Vec::with_capacity(layout.completing), Vec::with_capacity(layout.leftover));
-    let mut give = |batch: u32, row| match (batch as usize).checked_sub(layout.rest_full) {
-        None => slots.place(batch, row),
-        Some(0) => completing.push(row),
-        Some(_) => leftover.push(row),
-    };
-    spreader.take(rest, ranks, rank_of, |row| row, &mut give);
-    spreader.finish(&mut give);
-    Rng::new(seed, "rest", pool).shuffle(&mut completing);
-    plan.extend(completing);
-    if layout.last {
-        leftover.drain(..).for_each(|row| slots.place(layout.rest_full as u32, row));
+impl PoolOfGroups<'_> {
+    /// Places groups, one after the other in `grouped`; gives those that the pool has no room for.
+    fn place_groups(&mut self, units: &Units, grouped: &[u32]) -> Vec<Carried> {
+        let (layout, g) = (self.layout, self.group.size());
+        let mut batches = vec![0; units.len()];
+        units.deal(layout.full, layout.over, &mut self.rng, |batch, unit| batches[unit as usize] = batch);
+        let mut slots = Slots::new(layout.grouped_rows(), self.p.batch_size);
+        let mut carried = Vec::new();
+        for share in units.parts(usize::MAX) {
+            share.settle(&mut batches);
+            for ((batch, rank), rows) in batches.iter().zip(share.ranks()).zip(grouped.chunks_exact(g)) {
+                if *batch as usize == layout.full && !layout.mixes {
+                    carried.push((rank, rows.to_vec()));
+                } else {
+                    rows.iter().for_each(|row| slots.place(*batch, *row));
+                }
+            }
+        }
+        self.plan.grouped.extend(layout.grouped());
+        self.plan.extend(slots.shuffled(g, self.p.seed, self.plan.batches()));
+        carried
     }
-    plan.extend(slots.shuffled(1, seed, plan.batches()));
-    leftover
+
+    /// Places the rows outside groups: they complete the batch in which the groups end, then fill batches of their own. Gives
+    /// what fills no batch, unless this is the last pool.
+    fn place_rest(&mut self, rest: Vec<u32>, ranks: usize, rank_of: impl Fn(u32) -> u32) -> Vec<u32> {
+        let (layout, seed) = (self.layout, self.p.seed);
+        let partial = [layout.completing, layout.leftover];
+        let mut spreader = Spreader::new(rest.len(), layout.rest_full, &partial, &mut self.rng);
+        let mut slots = Slots::new(layout.rest_rows(), self.p.batch_size);
+        let (mut completing, mut leftover) = (Vec::new(), Vec::new());
+        let mut give = |batch: u32, row| match (batch as usize).checked_sub(layout.rest_full) {
+            None => slots.place(batch, row),
+            Some(0) => completing.push(row),
+            Some(_) => leftover.push(row),
+        };
+        spreader.take(rest, ranks, rank_of, |row| row, &mut give);
+        spreader.finish(&mut give);
+        Rng::new(seed, "rest", self.pool).shuffle(&mut completing);
+        self.plan.extend(completing);
+        if layout.last {
+            leftover.drain(..).for_each(|row| slots.place(layout.rest_full as u32, row));
+        }
+        self.plan.extend(slots.shuffled(1, seed, self.plan.batches()));
+        leftover
+    }
 }

@@ -117,7 +117,7 @@ impl<'a> Forming<'a> {
         Ok(())
     }
 
-    /// All have come.
+    /// Gives carried groups that are left, once all identities have come; tells how many groups each has.
     pub fn finish(mut self, give: &mut impl FnMut(Formed<'_>) -> Result<()>) -> Result<Units> {
         self.bring(None, give)?;
         Ok(self.units)
@@ -242,7 +242,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Of so many groups and other rows, in the last pool or in another.
+    /// Lays out `groups` groups and `rest` other rows; whether this is the `last` pool decides what is carried.
     pub fn new(groups: usize, rest: usize, p: &Pipeline, group: &Group, last: bool) -> Self {
         let (b, g) = (p.batch_size, group.size());
         let (full, over) = (groups / (b / g), groups % (b / g));

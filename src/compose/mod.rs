@@ -18,7 +18,7 @@ mod window;
 
 pub use deal::deal;
 pub use grouped::needs_classes;
-pub use pack::Requests;
+pub use pack::RequestPacker;
 pub use plan::{Plan, Pool};
 pub use rng::Rng;
 pub use spread::{Slots, Spreader};

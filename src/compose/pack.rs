@@ -17,7 +17,7 @@ pub fn compose(plane: &KeyPlane, p: &Pipeline, rank: &[u32], windows: Windows) -
     let codes: &[u32] = plane.request.as_ref().map_or(&[], |c| &c.rows);
     let number = plane.request.as_ref().map_or(0, |c| c.len());
     let Windows { rows, ends } = windows;
-    let mut requests = Requests::new(number);
+    let mut requests = RequestPacker::new(number);
     rows.iter().for_each(|row| requests.add(codes[*row as usize], rank[plane.identity.rows[*row as usize] as usize]));
     let mut packed = requests.pack(&ends, p);
     let mut plan = Plan::new(p.batch_size);
@@ -31,7 +31,7 @@ pub fn compose(plane: &KeyPlane, p: &Pipeline, rank: &[u32], windows: Windows) -
 const NONE: u32 = u32::MAX;
 
 /// What is known of requests before they are packed; rows come in precedence.
-pub struct Requests {
+pub struct RequestPacker {
     /// By code: the request's ordinal by first appearance.
     ordinal: Vec<u32>,
     /// By ordinal.
@@ -55,10 +55,10 @@ struct Request {
     end: u32,
 }
 
-impl Requests {
+impl RequestPacker {
     /// Of `number` requests.
     pub fn new(number: usize) -> Self {
-        Requests { ordinal: vec![NONE; number], shapes: Vec::new(), rows: 0 }
+        RequestPacker { ordinal: vec![NONE; number], shapes: Vec::new(), rows: 0 }
     }
 
     /// Takes the next row: of a request, and of an identity of this rank.
@@ -139,7 +139,7 @@ impl Pieces {
 /// Where the rows of requests stand.
 pub struct Packed {
     pub pools: Vec<Pool>,
-    /// By code, as in [`Requests`].
+    /// By code, as in [`RequestPacker`].
     ordinal: Vec<u32>,
     /// Sorted by request, a request's in order.
     pieces: Vec<Piece>,
@@ -148,7 +148,7 @@ pub struct Packed {
 }
 
 impl Packed {
-    fn new(requests: Requests, pieces: Pieces, pools: Vec<Pool>) -> Self {
+    fn new(requests: RequestPacker, pieces: Pieces, pools: Vec<Pool>) -> Self {
         let mut pieces = pieces.of;
         pieces.par_sort_unstable_by_key(|piece| piece.start);
         let (mut at, mut start) = (0, 0);

@@ -4,51 +4,46 @@ use std::collections::BinaryHeap;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::finish::{Placed, Tail};
+use super::finish::{Ending, Placed, Tail};
 use super::plan::Plan;
 use super::rng::Rng;
 use crate::error::Result;
 use crate::pipeline::{Mode, Pipeline};
 
-/// Fills the batch that `tail` begins at position `start`. An identity gets no more than ⌈c/N⌉ rows of it, if the pool has
-/// N ≥ 1 full batches and it has c rows there.
-pub fn fill(
-    plan: &mut Plan,
-    start: usize,
-    tail: Vec<u32>,
-    placed: &impl Placed,
-    rank: &[u32],
-    p: &Pipeline,
-) -> Result<Tail> {
-    let (b, g) = (p.batch_size, plan.group_size);
-    let pool = Pool { first: plan.pools.last().map_or(0, |pool| pool.first_batch) * b, start, batch_size: b };
-    let need = b - tail.len();
-    let mut rng = Rng::new(p.seed, "pad", 0);
-    let mut order = tail;
-    if g > 0 && plan.grouped.last() == Some(&(order.len() as u32)) {
-        let padding = groups(plan, &pool, placed, need / g, &mut rng)?;
+impl<P: Placed> Ending<'_, P> {
+    /// Fills the batch. An identity gets no more than ⌈c/N⌉ rows of it, if the pool has N ≥ 1 full batches and it has c rows
+    /// there.
+    pub(super) fn pad(self, plan: &mut Plan, p: &Pipeline) -> Result<Tail> {
+        let Ending { start, rows: mut order, placed, rank } = self;
+        let (b, g) = (p.batch_size, plan.group_size);
+        let pool = LastPool { first: plan.pools.last().map_or(0, |pool| pool.first_batch) * b, start, batch_size: b };
+        let need = b - order.len();
+        let mut rng = Rng::new(p.seed, "pad", 0);
+        if g > 0 && plan.grouped.last() == Some(&(order.len() as u32)) {
+            let padding = groups(plan, &pool, placed, need / g, &mut rng)?;
+            order.extend(&padding);
+            rng.shuffle_chunks(&mut order, g);
+            plan.grouped.pop();
+            plan.grouped.push(b as u32);
+            return Ok(Tail { order, padding });
+        }
+        let picks = pool.picks(placed, rank, need, &mut rng)?;
+        let mut padding = pool.rows(placed, rank, picks)?;
+        if p.mode == Mode::RequestPacked {
+            padding.sort_unstable();
+        }
+        let padding: Vec<u32> = padding.into_iter().map(|(_, row)| row).collect();
         order.extend(&padding);
-        rng.shuffle_chunks(&mut order, g);
-        plan.grouped.pop();
-        plan.grouped.push(b as u32);
-        return Ok(Tail { order, padding });
+        if p.mode != Mode::RequestPacked {
+            let ungrouped = plan.grouped.last().map_or(0, |rows| *rows as usize);
+            rng.shuffle(&mut order[ungrouped..]);
+        }
+        Ok(Tail { order, padding })
     }
-    let picks = pool.picks(placed, rank, need, &mut rng)?;
-    let mut padding = pool.rows(placed, rank, picks)?;
-    if p.mode == Mode::RequestPacked {
-        padding.sort_unstable();
-    }
-    let padding: Vec<u32> = padding.into_iter().map(|(_, row)| row).collect();
-    order.extend(&padding);
-    if p.mode != Mode::RequestPacked {
-        let ungrouped = plan.grouped.last().map_or(0, |rows| *rows as usize);
-        rng.shuffle(&mut order[ungrouped..]);
-    }
-    Ok(Tail { order, padding })
 }
 
 /// Rows of `need` whole groups of the pool, those of identities outside the last batch first, each as rarely as can be.
-fn groups(plan: &Plan, pool: &Pool, placed: &impl Placed, need: usize, rng: &mut Rng) -> Result<Vec<u32>> {
+fn groups(plan: &Plan, pool: &LastPool, placed: &impl Placed, need: usize, rng: &mut Rng) -> Result<Vec<u32>> {
     let (b, g) = (plan.batch_size, plan.group_size);
     let mut here = Vec::new();
     placed.each(pool.start, &mut |standing| here.push(standing.identity))?;
@@ -82,7 +77,7 @@ fn groups(plan: &Plan, pool: &Pool, placed: &impl Placed, need: usize, rng: &mut
 }
 
 /// The dataset's last pool.
-struct Pool {
+struct LastPool {
     /// Its first position, and that of the last batch.
     first: usize,
     start: usize,
@@ -100,7 +95,7 @@ struct Own {
     here: u32,
 }
 
-impl Pool {
+impl LastPool {
     fn own(&self, placed: &impl Placed, rank: &[u32]) -> Result<Vec<Own>> {
         let mut own = vec![Own::default(); rank.len()];
         placed.each(self.first, &mut |standing| {

@@ -63,7 +63,7 @@ impl<'a, U: Copy> Spreader<'a, U> {
         }
     }
 
-    /// All have come.
+    /// Gives what is still waiting, once all rows have come.
     pub fn finish(self, give: &mut impl FnMut(u32, U)) {
         self.dealer.finish(give);
     }

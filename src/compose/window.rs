@@ -101,7 +101,7 @@ impl WindowEnds {
         self.ends
     }
 
-    /// The same, all but the last whole numbers of batches.
+    /// Where pools end, ascending: all but the last are whole numbers of batches.
     pub fn pools(self, batch_size: usize) -> Vec<usize> {
         whole_batches(self.finish(), batch_size)
     }

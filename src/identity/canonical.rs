@@ -71,7 +71,7 @@ pub fn role_kind(data_type: &DataType) -> Option<Kind> {
 }
 
 /// A column ready to be encoded value by value.
-enum Column<'a> {
+enum Values<'a> {
     Boolean(&'a BooleanArray),
     Integer(ArrayRef),
     Unsigned(ArrayRef),
@@ -82,24 +82,24 @@ enum Column<'a> {
     Timestamp(ArrayRef, i128, u8),
 }
 
-fn prepare<'a>(array: &'a dyn Array, name: &str) -> Result<Column<'a>> {
+fn prepare<'a>(array: &'a dyn Array, name: &str) -> Result<Values<'a>> {
     let widen = |to: &DataType| cast(array, to).map_err(|e| unfit(name, array.data_type(), &e.to_string()));
     Ok(match array.data_type() {
-        DataType::Boolean => Column::Boolean(array.as_boolean()),
-        DataType::UInt64 => Column::Unsigned(widen(&DataType::UInt64)?),
-        t if t.is_integer() => Column::Integer(widen(&DataType::Int64)?),
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Column::Utf8(widen(&DataType::Utf8View)?),
-        DataType::FixedSizeBinary(_) => Column::Fixed(array.as_fixed_size_binary()),
+        DataType::Boolean => Values::Boolean(array.as_boolean()),
+        DataType::UInt64 => Values::Unsigned(widen(&DataType::UInt64)?),
+        t if t.is_integer() => Values::Integer(widen(&DataType::Int64)?),
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Values::Utf8(widen(&DataType::Utf8View)?),
+        DataType::FixedSizeBinary(_) => Values::Fixed(array.as_fixed_size_binary()),
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView => {
-            Column::Binary(widen(&DataType::BinaryView)?)
+            Values::Binary(widen(&DataType::BinaryView)?)
         }
-        DataType::Date32 => Column::Date(
+        DataType::Date32 => Values::Date(
             cast(array, &DataType::Int32)
                 .and_then(|a| cast(&a, &DataType::Int64))
                 .map_err(|e| unfit(name, array.data_type(), &e.to_string()))?,
             1,
         ),
-        DataType::Date64 => Column::Date(widen(&DataType::Int64)?, DAY_MS),
+        DataType::Date64 => Values::Date(widen(&DataType::Int64)?, DAY_MS),
         DataType::Timestamp(unit, zone) => {
             let nanos = match unit {
                 TimeUnit::Second => 1_000_000_000,
@@ -107,7 +107,7 @@ fn prepare<'a>(array: &'a dyn Array, name: &str) -> Result<Column<'a>> {
                 TimeUnit::Microsecond => 1_000,
                 TimeUnit::Nanosecond => 1,
             };
-            Column::Timestamp(widen(&DataType::Int64)?, nanos, if zone.is_some() { ZONED } else { NAIVE })
+            Values::Timestamp(widen(&DataType::Int64)?, nanos, if zone.is_some() { ZONED } else { NAIVE })
         }
         other => return Err(unfit(name, other, "no role takes it")),
     })
@@ -121,13 +121,13 @@ fn unfit(name: &str, data_type: &DataType, why: &str) -> Error {
     )
 }
 
-impl Column<'_> {
+impl Values<'_> {
     fn is_null(&self, i: usize) -> bool {
         match self {
-            Column::Boolean(a) => a.is_null(i),
-            Column::Fixed(a) => a.is_null(i),
-            Column::Integer(a) | Column::Unsigned(a) | Column::Utf8(a) | Column::Binary(a) => a.is_null(i),
-            Column::Date(a, _) | Column::Timestamp(a, ..) => a.is_null(i),
+            Values::Boolean(a) => a.is_null(i),
+            Values::Fixed(a) => a.is_null(i),
+            Values::Integer(a) | Values::Unsigned(a) | Values::Utf8(a) | Values::Binary(a) => a.is_null(i),
+            Values::Date(a, _) | Values::Timestamp(a, ..) => a.is_null(i),
         }
     }
 
@@ -136,12 +136,12 @@ impl Column<'_> {
         let ints =
             |a: &ArrayRef| a.as_primitive::<Int64Type>().values()[i] == a.as_primitive::<Int64Type>().values()[j];
         match self {
-            Column::Boolean(a) => a.value(i) == a.value(j),
-            Column::Integer(a) | Column::Date(a, _) | Column::Timestamp(a, ..) => ints(a),
-            Column::Unsigned(a) => a.as_primitive::<UInt64Type>().value(i) == a.as_primitive::<UInt64Type>().value(j),
-            Column::Utf8(a) => a.as_string_view().value(i) == a.as_string_view().value(j),
-            Column::Binary(a) => a.as_binary_view().value(i) == a.as_binary_view().value(j),
-            Column::Fixed(a) => a.value(i) == a.value(j),
+            Values::Boolean(a) => a.value(i) == a.value(j),
+            Values::Integer(a) | Values::Date(a, _) | Values::Timestamp(a, ..) => ints(a),
+            Values::Unsigned(a) => a.as_primitive::<UInt64Type>().value(i) == a.as_primitive::<UInt64Type>().value(j),
+            Values::Utf8(a) => a.as_string_view().value(i) == a.as_string_view().value(j),
+            Values::Binary(a) => a.as_binary_view().value(i) == a.as_binary_view().value(j),
+            Values::Fixed(a) => a.value(i) == a.value(j),
         }
     }
 
@@ -149,17 +149,17 @@ impl Column<'_> {
     fn encode(&self, i: usize, out: &mut Vec<u8>) {
         let int = |a: &ArrayRef| a.as_primitive::<Int64Type>().value(i);
         match self {
-            Column::Boolean(a) => out.extend([BOOLEAN, u8::from(a.value(i))]),
-            Column::Integer(a) => fixed(out, INTEGER, i128::from(int(a))),
-            Column::Unsigned(a) => fixed(out, INTEGER, i128::from(a.as_primitive::<UInt64Type>().value(i))),
-            Column::Utf8(a) => delimited(out, STRING, a.as_string_view().value(i).as_bytes()),
-            Column::Binary(a) => delimited(out, BINARY, a.as_binary_view().value(i)),
-            Column::Fixed(a) => delimited(out, BINARY, a.value(i)),
-            Column::Date(a, per_day) => {
+            Values::Boolean(a) => out.extend([BOOLEAN, u8::from(a.value(i))]),
+            Values::Integer(a) => fixed(out, INTEGER, i128::from(int(a))),
+            Values::Unsigned(a) => fixed(out, INTEGER, i128::from(a.as_primitive::<UInt64Type>().value(i))),
+            Values::Utf8(a) => delimited(out, STRING, a.as_string_view().value(i).as_bytes()),
+            Values::Binary(a) => delimited(out, BINARY, a.as_binary_view().value(i)),
+            Values::Fixed(a) => delimited(out, BINARY, a.value(i)),
+            Values::Date(a, per_day) => {
                 out.push(DATE);
                 out.extend(int(a).div_euclid(*per_day).to_le_bytes());
             }
-            Column::Timestamp(a, nanos, tag) => fixed(out, *tag, i128::from(int(a)) * nanos),
+            Values::Timestamp(a, nanos, tag) => fixed(out, *tag, i128::from(int(a)) * nanos),
         }
     }
 }

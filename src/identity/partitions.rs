@@ -65,7 +65,7 @@ pub struct Settled {
 }
 
 impl Partitions {
-    /// Of so many columns; holds up to `room` bytes, and writes the others into a nameless file in `folder`.
+    /// Of `columns` columns; holds up to `room` bytes, and writes the others into a nameless file in `folder`.
     pub fn new(columns: usize, room: u64, folder: &Path) -> Self {
         Partitions { parts: Parts::new(columns << BITS, room, folder), whole: WHOLE }
     }

@@ -162,7 +162,7 @@ impl FiledKeys {
         Ok(plane)
     }
 
-    /// The same in pieces, with the first row of each.
+    /// Calls `each` with identities and these columns of the rows in pieces, each with its first row.
     pub fn each_piece(
         &self,
         rows: Range<usize>,

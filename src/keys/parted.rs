@@ -45,7 +45,7 @@ impl PartedKeys {
         Ok(self.plane(&self.parts.read(part)?))
     }
 
-    /// The same; the part may be empty afterwards.
+    /// A part's rows in the order in which they came, with their numbers; the part may be empty afterwards.
     pub fn take(&self, part: usize) -> Result<(Vec<u32>, KeyPlane)> {
         Ok(self.plane(&self.parts.take(part)?))
     }

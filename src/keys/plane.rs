@@ -26,12 +26,7 @@ impl Codes {
         Codes { rows, tokens: Arc::default(), distinct }
     }
 
-    /// The same values, of other rows.
-    pub fn with_rows(&self, rows: Vec<u32>) -> Self {
-        Codes { rows, ..self.without_rows() }
-    }
-
-    /// The same values, of no row.
+    /// The values and their tokens, and no rows.
     pub fn without_rows(&self) -> Self {
         Codes { rows: Vec::new(), tokens: Arc::clone(&self.tokens), distinct: self.distinct }
     }
@@ -106,7 +101,7 @@ impl KeyPlane {
         columns
     }
 
-    /// The same columns, in the same order.
+    /// Calls `each` with all columns of codes, in the order of [`KeyPlane::codes_mut`].
     pub(super) fn each_codes<'a>(&'a self, mut each: impl FnMut(&'a [u32])) {
         each(&self.identity.rows);
         [&self.request, &self.item].into_iter().flatten().for_each(|codes| each(&codes.rows));
@@ -134,7 +129,7 @@ impl KeyPlane {
         (numbers, all)
     }
 
-    /// The same columns without rows: what is not by row, but shared by all.
+    /// What is not by row, but shared by all: which columns there are, their tokens, the text of labels.
     pub fn without_rows(&self) -> Self {
         KeyPlane {
             input_row: Vec::new(),

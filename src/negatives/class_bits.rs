@@ -32,7 +32,7 @@ impl ClassBits {
         }
     }
 
-    /// The same in bare words.
+    /// Sets the slots of a class in words, 64 slots each.
     pub fn mark(&self, class: u32, words: &mut [u64]) {
         match &self.bits[class as usize] {
             Some(bits) => words.iter_mut().zip(bits.words()).for_each(|(word, bits)| *word |= bits),

@@ -27,8 +27,8 @@ impl Positives {
         whole.unwrap_or_default()
     }
 
-    /// The same of a plane in pieces, with as many identities and items as `shape` has; `each_piece` is called twice, and
-    /// brings identities, items and positives.
+    /// From all rows that are positives, in pieces, with as many identities and items as `shape` has; `each_piece` is called
+    /// twice, and brings identities, items and positives.
     pub fn of_pieces(shape: &KeyPlane, each_piece: impl Fn(&mut dyn FnMut(&KeyPlane)) -> Result<()>) -> Result<Self> {
         let Some(item) = &shape.item else { return Ok(Positives::default()) };
         let identities = shape.identity.len();

@@ -28,7 +28,7 @@ impl LogQ {
         LogQ::OfItems(counts.par_iter().map(|count| shares.of(*count)).collect())
     }
 
-    /// That of the item at a position of the dataset.
+    /// logQ of the item at a position of the dataset.
     pub fn at(&self, position: usize, item: u32) -> f32 {
         match self {
             LogQ::OfItems(shares) => shares[item as usize],
@@ -82,7 +82,7 @@ pub struct PoolLogQ<'a> {
 }
 
 impl PoolLogQ<'_> {
-    /// That of each of these items.
+    /// logQ of each of these items.
     pub fn of_all(&self, items: &[u32]) -> Vec<f32> {
         items.par_iter().map(|item| self.shares.of(self.counts[*item as usize])).collect()
     }

@@ -11,7 +11,7 @@ use super::row_digest::{Digest, row_digests};
 use crate::error::{Error, Place, Result};
 
 /// Which request each wanted input row belongs to.
-pub trait Requests: Sync {
+pub trait RequestLookup: Sync {
     fn number(&self) -> usize;
     /// Brings the requests of all wanted rows in turn.
     fn each_piece(&self, each: &mut dyn FnMut(&[u32])) -> Result<()>;
@@ -26,7 +26,7 @@ pub struct WantedRows<'a> {
 
 /// How the rows of each request lie.
 pub struct RequestRows<'a> {
-    requests: &'a dyn Requests,
+    requests: &'a dyn RequestLookup,
     /// By request: an ordinal if its rows come in several runs, else [`ONE_RUN`].
     several_runs: Vec<u32>,
     /// Number of requests with several runs.
@@ -36,7 +36,7 @@ pub struct RequestRows<'a> {
 const ONE_RUN: u32 = u32::MAX;
 
 impl<'a> RequestRows<'a> {
-    pub fn new(requests: &'a dyn Requests) -> Result<Self> {
+    pub fn new(requests: &'a dyn RequestLookup) -> Result<Self> {
         let (mut seen, mut several_runs, mut torn) =
             (vec![false; requests.number()], vec![ONE_RUN; requests.number()], 0);
         let mut before = None;
@@ -150,7 +150,7 @@ mod tests {
         requests: Vec<u32>,
     }
 
-    impl Requests for Given {
+    impl RequestLookup for Given {
         fn number(&self) -> usize {
             4
         }

@@ -60,19 +60,19 @@ struct Chunk {
 }
 
 /// One column's values of the wanted rows, in order.
-struct Column {
+struct PayloadColumn {
     chunks: Vec<Chunk>,
     /// First wanted row of each chunk, and the number of all.
     starts: Vec<u32>,
 }
 
-impl Column {
+impl PayloadColumn {
     fn new(chunks: Vec<Chunk>) -> Self {
         let mut starts = vec![0u32];
         for chunk in &chunks {
             starts.push(starts[starts.len() - 1] + chunk.wanted);
         }
-        Column { chunks, starts }
+        PayloadColumn { chunks, starts }
     }
 
     /// The chunk and the place in it of a row; `chunk` is that of the row before, which is often the same.
@@ -91,7 +91,7 @@ impl Column {
 /// Columns of the wanted input rows.
 #[derive(Default)]
 pub struct Payload {
-    columns: Vec<Column>,
+    columns: Vec<PayloadColumn>,
 }
 
 impl Payload {
@@ -112,7 +112,9 @@ impl Payload {
             Ok(kept)
         })?;
         let columns = (0..wanted.len()).map(|column| {
-            Column::new(decoded[column * groups..(column + 1) * groups].iter_mut().flat_map(std::mem::take).collect())
+            PayloadColumn::new(
+                decoded[column * groups..(column + 1) * groups].iter_mut().flat_map(std::mem::take).collect(),
+            )
         });
         Ok(Payload { columns: columns.collect() })
     }
@@ -120,7 +122,7 @@ impl Payload {
     /// From columns' arrays, the wanted rows in order.
     pub(super) fn from_arrays(columns: Vec<Vec<ArrayRef>>) -> Self {
         let chunk = |array: ArrayRef| Chunk { wanted: array.len() as u32, array, first_row: None };
-        let column = |arrays: Vec<ArrayRef>| Column::new(arrays.into_iter().map(chunk).collect());
+        let column = |arrays: Vec<ArrayRef>| PayloadColumn::new(arrays.into_iter().map(chunk).collect());
         Payload { columns: columns.into_iter().map(column).collect() }
     }
 

@@ -10,7 +10,7 @@ mod key_range;
 mod row_digest;
 mod spill;
 
-pub use constant::{Constancy, RequestRows, Requests, WantedRows};
+pub use constant::{Constancy, RequestLookup, RequestRows, WantedRows};
 pub use gather::{ArraySize, Decoder, KEEP_WHOLE, Payload, RowGroupSpan, Sink, WantedRow, alone};
 pub use key_range::{KeyRange, with_keys_for};
 pub use row_digest::row_digests;

@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::keys::{Key, KeyPlane, Keys, PartedKeys};
 use crate::pipeline::{Field, Pipeline};
 use crate::stats::{Baseline, Baselines, BatchStats, Chances, Counts, Metrics, Users, random_order};
+use crate::store::MOST_PARTS;
 
 /// The two baselines: a uniformly random order in closed form, and the input's own order, measured.
 pub fn baselines(p: &Pipeline, prepared: &Prepared) -> Result<Baselines> {
@@ -58,9 +59,6 @@ fn input_order(p: &Pipeline, keys: &Keys, examples: &[u32]) -> Result<Baseline> 
     })
 }
 
-/// Parts of identities, where keys are on file.
-const PARTS: usize = 256;
-
 /// Of a random order.
 fn match_rate(p: &Pipeline, prepared: &Prepared) -> Result<Option<f64>> {
     let keys = &prepared.keys;
@@ -77,10 +75,10 @@ fn match_rate(p: &Pipeline, prepared: &Prepared) -> Result<Option<f64>> {
             keys.each_piece(&[Key::Code(Field::Label)], |_, plane| {
                 let parted = match &mut parted {
                     Some(parted) => parted,
-                    none => none.insert(prepared.parted(plane, PARTS)),
+                    none => none.insert(prepared.parted(plane, MOST_PARTS)),
                 };
                 let number = plane.identity.len();
-                let part = |identity: &u32| *identity as usize * PARTS / number;
+                let part = |identity: &u32| *identity as usize * MOST_PARTS / number;
                 let mut identities = plane.identity.rows.iter().enumerate();
                 identities.try_for_each(|(row, identity)| parted.push(part(identity), 0, plane, row))
             })?;

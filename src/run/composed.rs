@@ -8,7 +8,7 @@ use crate::compose::Plan;
 use crate::dataset::Cuts;
 use crate::error::Result;
 use crate::keys::{FiledKeys, KeyPlane, Keys, PartedKeys};
-use crate::store::{Parts, words};
+use crate::store::{MOST_PARTS, Parts, words};
 
 /// What is known of all batches. Where keys are on file, theirs are in parts of whole row groups.
 pub struct Composed {
@@ -36,9 +36,6 @@ pub struct Part<'a> {
     /// Of these batches alone: batches and positions count from 0.
     pub plan: Cow<'a, Plan>,
 }
-
-/// Most parts of keys.
-const MOST_PARTS: usize = 256;
 
 impl Composed {
     /// Of keys in memory.

@@ -8,9 +8,9 @@ use serde::Serialize;
 
 use super::prepare::Prepared;
 use crate::error::Result;
-use crate::keys::{Codes, Key, KeyPlane};
+use crate::keys::{Codes, KeyPlane};
 use crate::negatives::Columns;
-use crate::pipeline::{Field, Mode, Pipeline};
+use crate::pipeline::Pipeline;
 use crate::stats::{BatchStats, Counts, Metrics, Users, co_user_ratio};
 use crate::store::Column;
 
@@ -133,52 +133,4 @@ pub fn class_balance(prepared: &Prepared) -> Result<Vec<ClassBalance>> {
         after: share(after[c], prepared.composed.rows()),
     };
     Ok(codes.into_iter().map(balance).collect())
-}
-
-/// What was asked but can't be reached, each with the setting that would do.
-pub fn advice(p: &Pipeline, prepared: &Prepared) -> Result<Vec<String>> {
-    let (keys, composed, counts) = (&prepared.keys, &prepared.composed, &prepared.facts.identities);
-    let mut out = Vec::new();
-    let (largest, n) = (counts.iter().copied().max().map_or(0, u64::from), keys.len() as u64);
-    let full = n / p.batch_size as u64;
-    if p.mode == Mode::UserSpread && p.window.is_none() && full > 0 && largest > full {
-        let over = counts.iter().filter(|c| u64::from(**c) > full).count();
-        let fits = n / largest;
-        let remedy = if fits > 1 {
-            format!("batch_size up to {fits} would keep all apart")
-        } else {
-            "no batch size keeps it apart".into()
-        };
-        out.push(format!(
-            "{over} identities have more rows than there are full batches ({largest} in {full}), so they repeat within batches: {remedy}; masks cover the rest"
-        ));
-    }
-    if let (Some(group), Some(labels)) = (&p.group, &keys.shape().label) {
-        let identities = counts.iter().filter(|c| **c > 0).count();
-        for (class, _) in &group.classes {
-            let mut having = vec![false; counts.len()];
-            keys.each_piece(&[Key::Code(Field::Label)], |_, plane| {
-                let codes = plane.label.as_ref().map_or(&[][..], |labels| &labels.rows);
-                for (identity, label) in plane.identity.rows.iter().zip(codes) {
-                    having[*identity as usize] |= labels.text[*label as usize].as_ref() == Some(class);
-                }
-                Ok(())
-            })?;
-            let having = having.into_iter().filter(|has| *has).count();
-            if having * 2 < identities {
-                out.push(format!(
-                    "only {} of {identities} identities have class `{class}`: the rows of the others stay ungrouped; leave the class out of compose.group.classes, or filter with input.where",
-                    having
-                ));
-            }
-        }
-        let copies = composed.copies();
-        if copies * 2 > composed.rows() {
-            out.push(format!(
-                "{copies} of {} rows would be copies: quotas nearer to the classes' shares, or scarce = \"rest\", need fewer",
-                composed.rows()
-            ));
-        }
-    }
-    Ok(out)
 }

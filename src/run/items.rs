@@ -1,6 +1,6 @@
-//! The tables of items and positives, and the record of the inputs.
+//! The tables of items and positives.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::compute::cast;
@@ -9,23 +9,19 @@ use rayon::prelude::*;
 
 use super::facts::ItemFacts;
 use super::prepare::Prepared;
-use crate::dataset::{self, InputRecord, ItemRow, TableRecord};
+use crate::dataset::{self, ItemRow, TableRecord};
 use crate::error::{Error, Place, Result};
 use crate::negatives::ln_share;
 use crate::payload::{
     ArraySize, Decoder, Payload, RowGroupSpan, Scratch, Sink, Spill, WantedLists, WantedRow, alone, with_keys_for,
 };
-use crate::pipeline::{Hash, Pipeline};
+use crate::pipeline::Pipeline;
 use crate::source::{self, InputColumn, Source};
-use crate::store;
-use crate::tasks::in_parallel;
+use crate::store::{self, MOST_PARTS};
 
 /// Values of items that are written at a time, in bytes, and most of them.
 const PIECE_BYTES: u64 = 16 << 20;
 const PIECE_ITEMS: u64 = 1 << 16;
-
-/// Most scratch files.
-const MAX_PARTS: usize = 256;
 
 /// Writes items.parquet and positives.parquet, where the pipeline has them. Values of items that pass `room` bytes go through
 /// scratch files in `spill_dir`.
@@ -40,7 +36,7 @@ pub fn write(p: &Pipeline, prepared: &Prepared, root: &Path, room: u64, spill_di
         let order = by_low_token(&item.tokens);
         let value_bytes = (prepared.source.decoded_bytes(column) / u64::from(prepared.source.rows.max(1))).max(1);
         let piece = (PIECE_BYTES / value_bytes).clamp(1, PIECE_ITEMS) as usize;
-        let least = order.len().div_ceil(MAX_PARTS).max(1);
+        let least = order.len().div_ceil(MOST_PARTS).max(1);
         let part = ((room / value_bytes) as usize).max(least).next_multiple_of(piece);
         let parts: Vec<(&[u32], Arc<Vec<u32>>)> = order
             .chunks(part)
@@ -179,44 +175,4 @@ impl Decoder for OneColumn<'_> {
         let each = &mut |at, array| each(group.first_row + at, array);
         source::decode_each(self.source, group, self.column, source::SMALL_ARRAY, each)
     }
-}
-
-/// Paths (relative to the inputs' deepest common folder), sizes and digests of the input files. With keyed tokens, folders that
-/// name an identity do not say whose they are.
-pub fn input_records(p: &Pipeline, source: &Source) -> Result<Vec<InputRecord>> {
-    let paths: Vec<PathBuf> = source.shards.iter().map(|s| store::canonical(&s.path)).collect::<Result<_>>()?;
-    let common = common_folder(&paths);
-    let shards: Vec<_> = source.shards.iter().zip(&paths).collect();
-    in_parallel(
-        &shards,
-        |(shard, _)| shard.bytes,
-        |(shard, path)| {
-            let (bytes, xxh3_128) = store::digest_file(&shard.path)?;
-            let relative = path.strip_prefix(&common).unwrap_or(path);
-            let rows = u64::try_from(shard.footer.metadata().file_metadata().num_rows()).unwrap_or(0);
-            let parts = relative.components().map(|part| shown(p, &part.as_os_str().to_string_lossy()));
-            let path = parts.collect::<Vec<_>>().join("/");
-            Ok(InputRecord { path, bytes, rows, xxh3_128 })
-        },
-    )
-}
-
-/// A part of a path, without the identity that it names.
-fn shown(p: &Pipeline, part: &str) -> String {
-    match part.split_once('=') {
-        Some((key, _)) if p.hash == Hash::Blake3 && p.identity.iter().any(|i| i == key) => format!("{key}=…"),
-        _ => part.to_owned(),
-    }
-}
-
-fn common_folder(paths: &[PathBuf]) -> PathBuf {
-    let mut common: Option<Vec<Component<'_>>> = None;
-    for folder in paths.iter().filter_map(|p| p.parent()) {
-        let parts: Vec<Component<'_>> = folder.components().collect();
-        common = Some(match common {
-            None => parts,
-            Some(known) => known.into_iter().zip(parts).take_while(|(a, b)| a == b).map(|(a, _)| a).collect(),
-        });
-    }
-    common.unwrap_or_default().into_iter().collect()
 }

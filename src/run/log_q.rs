@@ -38,7 +38,7 @@ impl LogQOfBatches {
         }))
     }
 
-    /// That of some batches.
+    /// logQ of some batches.
     pub fn of(&self, batches: &Range<usize>) -> Result<Cow<'_, LogQ>> {
         match self {
             LogQOfBatches::OfOnePool(log_q) => Ok(Cow::Borrowed(log_q)),

@@ -13,12 +13,10 @@ use crate::payload::KEEP_WHOLE;
 use crate::pipeline::{Encoding, Mode, Pipeline, Rule};
 use crate::schema::bitmap_bytes;
 use crate::stats::BatchStats;
+use crate::store::MOST_PARTS;
 
 /// What encoders and decoders hold beside keys and payload, for each row group in flight, and beside its own bytes.
 const IN_FLIGHT: u64 = 64 << 20;
-
-/// Most parts that a spill is cut into: one scratch file each. Two may be held at once, beside what is encoded.
-pub const MAX_PARTS: u64 = 256;
 
 /// A run that takes less than this need not say that its limit is short.
 const WORTH_A_WORD: u64 = 256 << 20;
@@ -82,7 +80,7 @@ pub fn budget(p: &Pipeline, prepared: &Prepared, limit: Option<u64>) -> Budget {
         + 2 * bitmaps(p, prepared);
     let beside_keys = all.saturating_sub(keys.held);
     let row_groups = (beside_keys / 2 / in_flight).clamp(1, rayon::current_num_threads() as u64);
-    let parts = if payload.whole + keys.held > all { 3 * payload.in_parts / MAX_PARTS } else { 0 };
+    let parts = if payload.whole + keys.held > all { 3 * payload.in_parts / MOST_PARTS as u64 } else { 0 };
     let least = keys.composing.max(keys.held + 2 * in_flight + parts);
     Budget {
         payload: beside_keys.saturating_sub(in_flight * row_groups).max(all / 8),

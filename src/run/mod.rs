@@ -1,10 +1,12 @@
 //! The order of the stages; the only module that knows it.
 
+mod advice;
 mod baselines;
 mod composed;
 mod decoder;
 mod facts;
 mod figures;
+mod inputs;
 mod items;
 mod log_q;
 mod memory;
@@ -17,8 +19,9 @@ mod rows;
 mod sources;
 mod wanted;
 
+pub use advice::advice;
 pub use baselines::baselines;
-pub use figures::{ClassBalance, Figures, advice, class_balance, figures};
+pub use figures::{ClassBalance, Figures, class_balance, figures};
 pub use memory::{Memory, memory};
 pub use prepare::{Prepared, prepare};
 
@@ -62,7 +65,7 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
     store::create_dir_all(&root.join("_batchwright"))?;
 
     progress.stage("digesting inputs", 0);
-    let inputs = items::input_records(p, source)?;
+    let inputs = inputs::records(p, source)?;
     let mut manifest = Manifest::new(p.record()?, prepared.tokenizer.key_facts(), inputs);
 
     let log_q = log_q::LogQOfBatches::new(&prepared)?;

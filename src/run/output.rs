@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use super::decoder::SourceDecoder;
 use super::log_q::LogQOfBatches;
-use super::memory::{MAX_PARTS, PayloadBytes};
+use super::memory::PayloadBytes;
 use super::prepare::Prepared;
 use super::rows::{LoadedPart, Rows};
 use super::sources::{Carriers, Origin, RowSources, carried_fields};
@@ -26,7 +26,7 @@ use crate::progress::Progress;
 use crate::schema::{self, Generated, bitmap_bytes};
 use crate::source::{InputColumn, Source};
 use crate::stats::BatchStats;
-use crate::store;
+use crate::store::{self, MOST_PARTS};
 
 /// A payload column of the output.
 struct Carried {
@@ -152,7 +152,7 @@ impl<'a> Output<'a> {
         }
         // Two parts may be held at once, beside what is encoded.
         let of_keys = if matches!(keys, Keys::Filed(_)) { KEY_ROW_BYTES * composed.rows() as u64 } else { 0 };
-        let parts = (needs.in_parts + of_keys).div_ceil((budget / 3).max(1)).clamp(2, MAX_PARTS) as usize;
+        let parts = (needs.in_parts + of_keys).div_ceil((budget / 3).max(1)).clamp(2, MOST_PARTS as u64) as usize;
         let ranges = composed.cut(cuts, parts);
         let files = ranges.iter().map(|_| Ok(Box::new(store::scratch(spill_dir)?) as Box<dyn Scratch>));
         let files: Vec<_> = files.collect::<Result<_>>()?;

@@ -19,7 +19,7 @@ use crate::negatives::Positives;
 use crate::pipeline::{Field, Hash, Pipeline, Rule};
 use crate::progress::Progress;
 use crate::source::{self, InputColumn, Predicate, Source};
-use crate::store::{self, Parts};
+use crate::store::{self, MOST_PARTS, Parts};
 use crate::tasks::in_parallel;
 
 /// All that is known before payload is touched.
@@ -116,9 +116,6 @@ fn positives(keys: &Keys) -> Result<Positives> {
     })
 }
 
-/// Parts in which the rows of a key that is on file are compared.
-const PARTS: usize = 256;
-
 /// Whether each row survives dedup.
 fn survivors(keys: &Keys, p: &Pipeline, room: &KeyRoom) -> Result<Vec<bool>> {
     if let Keys::Held(plane) = keys {
@@ -127,12 +124,12 @@ fn survivors(keys: &Keys, p: &Pipeline, room: &KeyRoom) -> Result<Vec<bool>> {
     let columns: Vec<Key> = p.dedup_key.iter().cloned().map(Key::Code).chain([Key::Time]).collect();
     let mut parted: Option<PartedKeys> = None;
     keys.each_piece(&columns, |first, plane| {
-        let parted = parted.get_or_insert_with(|| PartedKeys::new(plane, PARTS, room.bytes, &room.folder));
+        let parted = parted.get_or_insert_with(|| PartedKeys::new(plane, MOST_PARTS, room.bytes, &room.folder));
         // Rows that are equal come into one part.
         let hashes = dedup::hashes(plane, &p.dedup_key);
-        hashes
-            .enumerate()
-            .try_for_each(|(row, hash)| parted.push((hash >> 32) as usize % PARTS, (first + row) as u32, plane, row))
+        hashes.enumerate().try_for_each(|(row, hash)| {
+            parted.push((hash >> 32) as usize % MOST_PARTS, (first + row) as u32, plane, row)
+        })
     })?;
     let mut survives = vec![false; keys.len()];
     let Some(parted) = parted else { return Ok(survives) };

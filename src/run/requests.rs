@@ -5,12 +5,12 @@ use std::ops::Range;
 
 use crate::error::Result;
 use crate::keys::{Key, KeyPlane, Keys};
-use crate::payload::{Requests, WantedRows};
+use crate::payload::{RequestLookup, WantedRows};
 use crate::pipeline::Field;
 
 const REQUEST: Key = Key::Code(Field::Request);
 
-impl Requests for Keys {
+impl RequestLookup for Keys {
     fn number(&self) -> usize {
         self.shape().request.as_ref().map_or(0, |request| request.len())
     }

@@ -45,7 +45,7 @@ pub enum Origin {
     Row,
     /// The request's carrier brings them.
     Request,
-    /// The same, but only on the request's first row; the others have nulls.
+    /// The request's carrier brings them, on the request's first row only; the others have nulls.
     RequestFirst,
 }
 

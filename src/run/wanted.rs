@@ -13,7 +13,7 @@ use crate::store::{Parts, words};
 pub struct WantedByGroup {
     /// For each row group: parts and input rows, by part.
     examples: Parts,
-    /// The same of requests' carriers.
+    /// For each row group: parts and input rows of requests' carriers, by part.
     carriers: Parts,
     /// For each column, whether carriers bring it.
     carried: Vec<bool>,

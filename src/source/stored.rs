@@ -18,7 +18,7 @@ impl Source {
         self.row_groups.iter().map(|group| self.decoded_bytes_in(group, column)).sum()
     }
 
-    /// The same in one row group.
+    /// What a column takes in one row group once decoded, as [`Source::decoded_bytes`] tells of all.
     pub fn decoded_bytes_in(&self, group: &RowGroup, column: InputColumn) -> u64 {
         let InputColumn::File(index) = column else { return u64::from(group.rows) * 16 };
         let chunks = self.shards[group.shard].footer.metadata().row_group(group.ordinal).columns();

@@ -18,9 +18,9 @@ pub struct BatchStats {
     pub matched_rows: Option<u32>,
     pub min_valid_negatives: u32,
     pub max_valid_negatives: u32,
-    /// Where requests are mapped.
+    /// Distinct requests, where they are mapped.
     pub requests: Option<u32>,
-    /// The same, of the rank slice that has most.
+    /// Distinct requests of the rank slice that has most.
     pub max_requests_per_slice: u32,
     pub copies: u32,
     /// The first and the last, in the unit of the time column, where one is mapped.
@@ -70,7 +70,7 @@ impl BatchStats {
         }
     }
 
-    /// The same where masks do not matter.
+    /// Statistics of a batch whose masks do not matter.
     pub fn without_masks(p: &Pipeline, plane: &KeyPlane, plan: &Plan, batch: usize) -> Self {
         let codes = plan.batch(batch).iter().map(|row| u64::from(plane.identity.rows[*row as usize]));
         BatchStats::of(p, plane, plan, batch, &Classes::new(codes))

@@ -8,7 +8,7 @@ mod staging;
 mod tally;
 
 pub use column::{Column, Number};
-pub use parts::{Parts, words};
+pub use parts::{MOST_PARTS, Parts, words};
 pub use scratch::{ScratchFile, nearest_folder};
 pub use staging::Staging;
 pub use tally::{DigestWriter, digest_file};

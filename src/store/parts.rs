@@ -13,6 +13,9 @@ const LEAST: usize = 1 << 10;
 /// Bytes that are read at a time where a part is not held whole.
 const PIECE: usize = 1 << 20;
 
+/// Most parts into which records are best handed out: each is a buffer while they come, and a file is read in as many pieces.
+pub const MOST_PARTS: usize = 256;
+
 pub struct Parts {
     /// Bytes that are held, of all parts together.
     room: usize,
@@ -53,7 +56,7 @@ impl Parts {
         if self.held > self.room { self.file_all() } else { Ok(()) }
     }
 
-    /// The same of numbers, which [`words`] reads.
+    /// Appends a record of numbers, which [`words`] reads, to a part.
     pub fn push_words<const N: usize>(&mut self, part: usize, record: [u32; N]) -> Result<()> {
         let bytes = record.map(u32::to_le_bytes);
         self.push(part, bytes.as_flattened())
@@ -74,7 +77,7 @@ impl Parts {
         Ok(())
     }
 
-    /// The same, if something is there already: what comes next takes memory of its own.
+    /// Moves what is held into the file if there is one already: what comes next takes memory of its own.
     pub fn file_rest(&mut self) -> Result<()> {
         if self.file.is_none() { Ok(()) } else { self.file_all() }
     }
@@ -85,7 +88,7 @@ impl Parts {
         if part.filed.is_empty() { Ok(std::mem::take(&mut part.held)) } else { self.joined(&part) }
     }
 
-    /// The same, and the part stays as it is.
+    /// A part's records, in the order in which they came; the part stays as it is.
     pub fn read(&self, part: usize) -> Result<Vec<u8>> {
         self.joined(&self.parts[part].lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -4,7 +4,7 @@
 use super::by_batch::ByBatch;
 use super::placed::Placing;
 use super::precedence::{Precedence, part_of};
-use super::{LABEL, number_of_parts};
+use super::{Composer, LABEL, number_of_parts};
 use crate::compose::groups::{Carried, Formed, Forming, Layout, Units, classes};
 use crate::compose::{Plan, Pool, Rng, Spreader, by_identity, check_positions, needs_classes};
 use crate::error::Result;
@@ -12,44 +12,41 @@ use crate::pipeline::{Group, Pipeline};
 use crate::run::memory::KeyRoom;
 use crate::store::{Column, Parts, words};
 
-pub fn compose(
-    keys: &Precedence<'_>,
-    rank: &[u32],
-    ends: &[usize],
-    p: &Pipeline,
-    room: &KeyRoom,
-    plan: &mut Plan,
-    placing: &mut Placing<'_>,
-) -> Result<()> {
-    let (group, labels) = p.group.as_ref().zip(keys.shape().label.as_ref()).ok_or_else(needs_classes)?;
-    let mut present = vec![false; labels.text.len()];
-    keys.each_piece(&[LABEL], |_, plane| {
-        plane.label.iter().flat_map(|labels| &labels.rows).for_each(|code| present[*code as usize] = true);
-        Ok(())
-    })?;
-    let class_of = classes(group, &labels.text, &present)?;
-    plan.group_size = group.size();
-    let (mut carried, mut rest, mut start) = (Vec::new(), Vec::new(), 0);
-    // Positions that are taken.
-    let mut placed = 0;
-    for (k, end) in ends.iter().enumerate() {
-        let pool = PoolRows { group, p, room, rank, pool: k as u64, rows: start..*end };
-        let formed = pool.form(keys, &class_of, carried, rest, plan)?;
-        let layout = Layout::new(formed.units.len(), formed.rest_rows, p, group, k + 1 == ends.len());
-        check_positions(placed + layout.rows())?;
-        if k + 1 == ends.len() {
-            placing.expect(placed + layout.rows());
+impl Composer<'_> {
+    pub(super) fn group(&mut self) -> Result<()> {
+        let Composer { keys, rank, ends, p, room, plan, placing } = self;
+        let (group, labels) = p.group.as_ref().zip(keys.shape().label.as_ref()).ok_or_else(needs_classes)?;
+        let mut present = vec![false; labels.text.len()];
+        keys.each_piece(&[LABEL], |_, plane| {
+            plane.label.iter().flat_map(|labels| &labels.rows).for_each(|code| present[*code as usize] = true);
+            Ok(())
+        })?;
+        let class_of = classes(group, &labels.text, &present)?;
+        plan.group_size = group.size();
+        let (mut carried, mut rest, mut start) = (Vec::new(), Vec::new(), 0);
+        // Positions that are taken.
+        let mut placed = 0;
+        for (k, end) in ends.iter().enumerate() {
+            let is_last = k + 1 == ends.len();
+            let pool = PoolRows { group, p, room, rank, pool: k as u64, rows: start..*end };
+            let formed = pool.form(keys, &class_of, carried, rest, plan)?;
+            let layout = Layout::new(formed.units.len(), formed.rest_rows, p, group, is_last);
+            check_positions(placed + layout.rows())?;
+            if is_last {
+                placing.expect(placed + layout.rows());
+            }
+            let first_batch = placed / p.batch_size;
+            let rng = Rng::new(p.seed, "deal", k as u64);
+            let mut pool = FormedRows { pool, formed, layout, first_batch, rng, placing };
+            carried = pool.place_groups()?;
+            rest = pool.place_rest()?;
+            plan.grouped.extend(layout.grouped());
+            placed += layout.rows();
+            plan.pools.push(Pool { first_batch, batches: placed.div_ceil(p.batch_size) - first_batch });
+            start = *end;
         }
-        let mut rng = Rng::new(p.seed, "deal", k as u64);
-        let first_batch = placed / p.batch_size;
-        carried = pool.place_groups(&formed, layout, first_batch, &mut rng, placing)?;
-        rest = pool.place_rest(&formed.rest, formed.rest_rows, layout, first_batch, &mut rng, placing)?;
-        plan.grouped.extend(layout.grouped());
-        placed += layout.rows();
-        plan.pools.push(Pool { first_batch, batches: placed.div_ceil(p.batch_size) - first_batch });
-        start = *end;
+        Ok(())
     }
-    Ok(())
 }
 
 /// The rows of a pool.
@@ -125,17 +122,24 @@ impl PoolRows<'_> {
         grouped.extend(&groups)?;
         Ok(FormedPool { units, grouped, rest, rest_rows })
     }
+}
 
+/// A pool's rows once its groups are formed, as they are placed.
+struct FormedRows<'a, 'k> {
+    pool: PoolRows<'a>,
+    formed: FormedPool,
+    layout: Layout,
+    first_batch: usize,
+    /// What deals its groups, then its other rows.
+    rng: Rng,
+    placing: &'a mut Placing<'k>,
+}
+
+impl FormedRows<'_, '_> {
     /// Gives groups that there is no room for.
-    fn place_groups(
-        &self,
-        formed: &FormedPool,
-        layout: Layout,
-        first_batch: usize,
-        rng: &mut Rng,
-        placing: &mut Placing<'_>,
-    ) -> Result<Vec<Carried>> {
-        let (room, g) = (self.room, self.group.size());
+    fn place_groups(&mut self) -> Result<Vec<Carried>> {
+        let FormedRows { pool: PoolRows { group, p, room, .. }, formed, layout, first_batch, rng, placing } = self;
+        let g = group.size();
         let shares = formed.units.parts((room.rows / g).max(1));
         let mut dealt = Parts::new(shares.len(), room.bytes / 4, &room.folder);
         let mut failed = Ok(());
@@ -147,7 +151,7 @@ impl PoolRows<'_> {
         });
         failed?;
         let mut carried = Vec::new();
-        let mut by_batch = ByBatch::new(first_batch, layout.grouped_rows(), self.p.batch_size, g, room);
+        let mut by_batch = ByBatch::new(*first_batch, layout.grouped_rows(), p.batch_size, g, room);
         for (k, share) in shares.iter().enumerate() {
             let units = share.units.clone();
             let mut batches = vec![0; units.len()];
@@ -162,44 +166,38 @@ impl PoolRows<'_> {
                 }
             }
         }
-        by_batch.place(self.p.seed, |position, row| placing.place(position, row))?;
+        by_batch.place(p.seed, |position, row| placing.place(position, row))?;
         Ok(carried)
     }
 
     /// Gives what fills no batch, with the ranks of identities, unless this is the last pool.
-    fn place_rest(
-        &self,
-        rest: &Parts,
-        rows: usize,
-        layout: Layout,
-        first_batch: usize,
-        rng: &mut Rng,
-        placing: &mut Placing<'_>,
-    ) -> Result<Vec<[u32; 2]>> {
-        let b = self.p.batch_size;
-        let start = first_batch * b + layout.grouped_rows();
+    fn place_rest(&mut self) -> Result<Vec<[u32; 2]>> {
+        let FormedRows { pool: PoolRows { p, room, rank, pool, .. }, formed, layout, first_batch, rng, placing } = self;
+        let b = p.batch_size;
+        let start = *first_batch * b + layout.grouped_rows();
         let behind = (start + layout.completing).div_ceil(b);
-        let mut by_batch = ByBatch::new(behind, layout.rest_rows(), b, 1, self.room);
+        let mut by_batch = ByBatch::new(behind, layout.rest_rows(), b, 1, room);
         let (mut completing, mut leftover) = (Vec::new(), Vec::new());
         let mut give = |batch: u32, [rank, row]: [u32; 2]| match (batch as usize).checked_sub(layout.rest_full) {
             None => by_batch.push(batch, row),
             Some(0) => completing.push(row),
             Some(_) => leftover.push([rank, row]),
         };
-        let mut spreader = Spreader::new(rows, layout.rest_full, &[layout.completing, layout.leftover], rng);
-        for part in 0..rest.len() {
-            let records: Vec<[u32; 2]> = words(&rest.take(part)?).collect();
+        let mut spreader =
+            Spreader::new(formed.rest_rows, layout.rest_full, &[layout.completing, layout.leftover], rng);
+        for part in 0..formed.rest.len() {
+            let records: Vec<[u32; 2]> = words(&formed.rest.take(part)?).collect();
             let rank_of = |at: u32| records[at as usize][0];
             let all = (0..records.len() as u32).collect();
-            spreader.take(all, self.rank.len(), rank_of, |at| records[at as usize], &mut give);
+            spreader.take(all, rank.len(), rank_of, |at| records[at as usize], &mut give);
         }
         spreader.finish(&mut give);
-        Rng::new(self.p.seed, "rest", self.pool).shuffle(&mut completing);
+        Rng::new(p.seed, "rest", *pool).shuffle(&mut completing);
         completing.into_iter().zip(start..).try_for_each(|(row, position)| placing.place(position, row))?;
         if layout.last {
             leftover.drain(..).for_each(|[_, row]| by_batch.push(layout.rest_full as u32, row));
         }
-        by_batch.place(self.p.seed, |position, row| placing.place(position, row))?;
+        by_batch.place(p.seed, |position, row| placing.place(position, row))?;
         Ok(leftover)
     }
 }

@@ -13,13 +13,11 @@ use self::placed::Placing;
 use self::precedence::Precedence;
 use super::composed::Positions;
 use super::memory::KeyRoom;
-use crate::compose::{self, Plan, Pool, Requests, Rng, Spreader};
+use crate::compose::{self, Plan, Pool, RequestPacker, Rng, Spreader};
 use crate::error::Result;
 use crate::keys::{FiledKeys, Key, KeyPlane};
 use crate::pipeline::{Field, Mode, Pipeline};
-
-/// Most parts.
-const MOST_PARTS: usize = 256;
+use crate::store::MOST_PARTS;
 
 fn number_of_parts(rows: usize, room: &KeyRoom) -> usize {
     rows.div_ceil(room.rows).clamp(1, MOST_PARTS)
@@ -36,76 +34,88 @@ pub fn compose(filed: &FiledKeys, p: &Pipeline, room: &KeyRoom) -> Result<(Plan,
         Mode::RequestPacked => &[REQUEST],
     };
     let keys = Precedence::of(filed, deciding, room)?;
-    let rank = compose::identity_ranks(&filed.shape().identity.tokens, p.seed);
-    let ends = keys.pools(p)?;
-    let mut plan = Plan::new(p.batch_size);
-    let mut placing = Placing::new(filed, p.batch_size, room);
+    let mut composer = Composer {
+        rank: compose::identity_ranks(&filed.shape().identity.tokens, p.seed),
+        ends: keys.pools(p)?,
+        keys,
+        p,
+        room,
+        plan: Plan::new(p.batch_size),
+        placing: Placing::new(filed, p.batch_size, room),
+    };
     match p.mode {
-        Mode::UserSpread => spread(&keys, &rank, &ends, p, room, &mut plan, &mut placing)?,
-        Mode::IdentityGrouped => groups::compose(&keys, &rank, &ends, p, room, &mut plan, &mut placing)?,
-        Mode::RequestPacked => pack(&keys, &rank, &ends, p, &mut plan, &mut placing)?,
+        Mode::UserSpread => composer.spread()?,
+        Mode::IdentityGrouped => composer.group()?,
+        Mode::RequestPacked => composer.pack()?,
     }
+    let Composer { keys, mut plan, placing, rank, .. } = composer;
     drop(keys);
     let positions = placing.finish(&mut plan, &rank, p)?;
     compose::check(positions.len(), filed.len(), p)?;
     Ok((plan, positions))
 }
 
-/// Rows of a range of identities at a time.
-fn spread(
-    keys: &Precedence<'_>,
-    rank: &[u32],
-    ends: &[usize],
-    p: &Pipeline,
-    room: &KeyRoom,
-    plan: &mut Plan,
-    placing: &mut Placing<'_>,
-) -> Result<()> {
-    let (b, mut start) = (p.batch_size, 0);
-    placing.expect(ends.last().copied().unwrap_or(0));
-    for (k, end) in ends.iter().enumerate() {
-        let rows = end - start;
-        let mut rng = Rng::new(p.seed, "deal", k as u64);
-        let mut spreader = Spreader::of_pool(rows, b, &mut rng);
-        let mut by_batch = ByBatch::new(start / b, rows, b, 1, room);
-        let mut give = |batch, row| by_batch.push(batch, row);
-        let by_rank = keys.by_rank(start..*end, &[], rank, room)?;
-        for part in 0..by_rank.len() {
-            let (rows, plane) = by_rank.take(part)?;
-            let rank_of = |at: u32| rank[plane.identity.rows[at as usize] as usize];
-            let all = (0..plane.len() as u32).collect();
-            spreader.take(all, rank.len(), rank_of, |at| rows[at as usize], &mut give);
-        }
-        spreader.finish(&mut give);
-        by_batch.place(p.seed, |position, row| placing.place(position, row))?;
-        plan.pools.push(Pool { first_batch: start / b, batches: rows.div_ceil(b) });
-        start = *end;
-    }
-    Ok(())
+struct Composer<'a> {
+    keys: Precedence<'a>,
+    /// Of each identity.
+    rank: Vec<u32>,
+    /// Where pools end.
+    ends: Vec<usize>,
+    p: &'a Pipeline,
+    room: &'a KeyRoom,
+    plan: Plan,
+    placing: Placing<'a>,
 }
 
-/// Nothing is held but requests.
-fn pack(
-    keys: &Precedence<'_>,
-    rank: &[u32],
-    ends: &[usize],
-    p: &Pipeline,
-    plan: &mut Plan,
-    placing: &mut Placing<'_>,
-) -> Result<()> {
-    let codes = |plane: &KeyPlane| plane.request.as_ref().map_or_else(Vec::new, |request| request.rows.clone());
-    let mut requests = Requests::new(keys.shape().request.as_ref().map_or(0, |request| request.len()));
-    keys.each_piece(&[REQUEST], |_, plane| {
-        let identities = plane.identity.rows.iter().map(|identity| rank[*identity as usize]);
-        codes(plane).into_iter().zip(identities).for_each(|(request, rank)| requests.add(request, rank));
+impl Composer<'_> {
+    /// user_spread: rows of a range of identities at a time.
+    fn spread(&mut self) -> Result<()> {
+        let (b, mut start) = (self.p.batch_size, 0);
+        self.placing.expect(self.rows());
+        for (k, end) in self.ends.iter().enumerate() {
+            let rows = end - start;
+            let mut rng = Rng::new(self.p.seed, "deal", k as u64);
+            let mut spreader = Spreader::of_pool(rows, b, &mut rng);
+            let mut by_batch = ByBatch::new(start / b, rows, b, 1, self.room);
+            let mut give = |batch, row| by_batch.push(batch, row);
+            let by_rank = self.keys.by_rank(start..*end, &[], &self.rank, self.room)?;
+            for part in 0..by_rank.len() {
+                let (rows, plane) = by_rank.take(part)?;
+                let rank_of = |at: u32| self.rank[plane.identity.rows[at as usize] as usize];
+                let all = (0..plane.len() as u32).collect();
+                spreader.take(all, self.rank.len(), rank_of, |at| rows[at as usize], &mut give);
+            }
+            spreader.finish(&mut give);
+            by_batch.place(self.p.seed, |position, row| self.placing.place(position, row))?;
+            self.plan.pools.push(Pool { first_batch: start / b, batches: rows.div_ceil(b) });
+            start = *end;
+        }
         Ok(())
-    })?;
-    let mut packed = requests.pack(ends, p);
-    placing.expect(ends.last().copied().unwrap_or(0));
-    keys.each_piece(&[REQUEST, Key::InputRow], |first, plane| {
-        let mut codes = codes(plane).into_iter().enumerate();
-        codes.try_for_each(|(at, request)| placing.place(packed.place(request) as usize, keys.row(first, plane, at)))
-    })?;
-    plan.pools = packed.pools;
-    Ok(())
+    }
+
+    /// request_packed: nothing is held but requests.
+    fn pack(&mut self) -> Result<()> {
+        let codes = |plane: &KeyPlane| plane.request.as_ref().map_or_else(Vec::new, |request| request.rows.clone());
+        let mut requests = RequestPacker::new(self.keys.shape().request.as_ref().map_or(0, |request| request.len()));
+        self.keys.each_piece(&[REQUEST], |_, plane| {
+            let ranks = plane.identity.rows.iter().map(|identity| self.rank[*identity as usize]);
+            codes(plane).into_iter().zip(ranks).for_each(|(request, rank)| requests.add(request, rank));
+            Ok(())
+        })?;
+        let mut packed = requests.pack(&self.ends, self.p);
+        self.placing.expect(self.rows());
+        self.keys.each_piece(&[REQUEST, Key::InputRow], |first, plane| {
+            codes(plane).into_iter().enumerate().try_for_each(|(at, request)| {
+                let row = self.keys.row(first, plane, at);
+                self.placing.place(packed.place(request) as usize, row)
+            })
+        })?;
+        self.plan.pools = packed.pools;
+        Ok(())
+    }
+
+    /// Of all pools.
+    fn rows(&self) -> usize {
+        self.ends.last().copied().unwrap_or(0)
+    }
 }

@@ -3,7 +3,7 @@
 use super::super::composed::Positions;
 use super::REQUEST;
 use crate::compose::Plan;
-use crate::compose::finish::{Placed, Standing, finish};
+use crate::compose::finish::{Ending, Placed, Standing};
 use crate::error::Result;
 use crate::keys::FiledKeys;
 use crate::pipeline::Pipeline;
@@ -46,7 +46,8 @@ impl<'a> Placing<'a> {
     /// All are placed.
     pub fn finish(mut self, plan: &mut Plan, rank: &[u32], p: &Pipeline) -> Result<Positions> {
         let start = self.start;
-        let tail = finish(plan, start, self.tail.clone(), &self, rank, p)?;
+        let ending = Ending { start, rows: self.tail.clone(), placed: &self, rank };
+        let tail = ending.settle(plan, p)?;
         let mut placed = tail.order.into_iter().zip(start as u32..);
         placed.try_for_each(|(row, position)| self.positions.push(row, position))?;
         self.positions.padding = tail.padding;

@@ -1,0 +1,70 @@
+//! What was asked but can't be reached.
+
+use super::prepare::Prepared;
+use crate::error::Result;
+use crate::keys::Key;
+use crate::pipeline::{Field, Group, Mode, Pipeline};
+
+/// A line for each thing that was asked but can't be reached, with the setting that would do.
+pub fn advice(p: &Pipeline, prepared: &Prepared) -> Result<Vec<String>> {
+    let mut lines: Vec<String> = repeats(p, prepared).into_iter().collect();
+    if let Some(group) = &p.group {
+        lines.extend(lacking(group, prepared)?);
+        lines.extend(copies(prepared));
+    }
+    Ok(lines)
+}
+
+/// Identities with more rows than there are batches.
+fn repeats(p: &Pipeline, prepared: &Prepared) -> Option<String> {
+    let (counts, n) = (&prepared.facts.identities, prepared.keys.len() as u64);
+    let largest = counts.iter().copied().max().map_or(0, u64::from);
+    let full = n / p.batch_size as u64;
+    if p.mode != Mode::UserSpread || p.window.is_some() || full == 0 || largest <= full {
+        return None;
+    }
+    let over = counts.iter().filter(|count| u64::from(**count) > full).count();
+    let remedy = match n / largest {
+        0 | 1 => "no batch size keeps it apart".into(),
+        fits => format!("batch_size up to {fits} would keep all apart"),
+    };
+    Some(format!(
+        "{over} identities have more rows than there are full batches ({largest} in {full}), so they repeat within batches: {remedy}; masks cover the rest"
+    ))
+}
+
+/// Classes that most identities lack.
+fn lacking(group: &Group, prepared: &Prepared) -> Result<Vec<String>> {
+    let (keys, counts) = (&prepared.keys, &prepared.facts.identities);
+    let Some(labels) = &keys.shape().label else { return Ok(Vec::new()) };
+    let class_of = |text: &Option<String>| group.classes.iter().position(|(class, _)| Some(class) == text.as_ref());
+    let class_of: Vec<Option<usize>> = labels.text.iter().map(class_of).collect();
+    let mut having = vec![vec![false; counts.len()]; group.classes.len()];
+    keys.each_piece(&[Key::Code(Field::Label)], |_, plane| {
+        let labels = plane.label.as_ref().map_or(&[][..], |labels| &labels.rows);
+        for (identity, label) in plane.identity.rows.iter().zip(labels) {
+            if let Some(class) = class_of[*label as usize] {
+                having[class][*identity as usize] = true;
+            }
+        }
+        Ok(())
+    })?;
+    let identities = counts.iter().filter(|count| **count > 0).count();
+    let lines = group.classes.iter().zip(having).filter_map(|((class, _), having)| {
+        let having = having.into_iter().filter(|has| *has).count();
+        (having * 2 < identities).then(|| {
+            format!(
+                "only {having} of {identities} identities have class `{class}`: the rows of the others stay ungrouped; leave the class out of compose.group.classes, or filter with input.where"
+            )
+        })
+    });
+    Ok(lines.collect())
+}
+
+/// More copies than examples.
+fn copies(prepared: &Prepared) -> Option<String> {
+    let (copies, rows) = (prepared.composed.copies(), prepared.composed.rows());
+    (copies * 2 > rows).then(|| {
+        format!("{copies} of {rows} rows would be copies: quotas nearer to the classes' shares, or scarce = \"rest\", need fewer")
+    })
+}
