@@ -1,4 +1,6 @@
-//! The judge: proves a dataset correct from its own files, read through Polars. Knows the contract, nothing of the writer.
+//! The judge: proves a dataset correct from its own files, read through Polars. Knows the contract, nothing
+//! of composition, masks or writing. What it shares with them: how counts become metrics, predicates, and which files are
+//! inputs.
 //!
 //! Takes a dataset, and for `--against` the pipeline that made it; gives every finding, not just the first. What a dataset
 //! alone can't prove is said in the notes. Works a row group at a time.

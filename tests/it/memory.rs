@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, FixedSizeBinaryArray, Int64Array, RecordBatch, StringArray};
 
 use batchwright::dataset::Cuts;
 
@@ -115,4 +115,49 @@ fn row_groups_of_large_rows_end_early() {
     assert_eq!(batches_in(100_000), (128 << 20) / 100_000 / 64);
     // One batch at least.
     assert_eq!(batches_in(50_000_000), 1);
+}
+
+/// The most memory that a run takes, in bytes; `None` where the system does not tell.
+fn peak(project: &Project, memory: &str) -> Option<u64> {
+    let mut run = std::process::Command::new(env!("CARGO_BIN_EXE_batchwright"))
+        .args(["run", "pipeline.toml", "--overwrite", "--threads", "2", "--memory", memory])
+        .current_dir(project.path(""))
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut most = None;
+    loop {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", run.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib: Option<u64> = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
+        most = most.max(kib.map(|kib| kib << 10));
+        if let Some(status) = run.try_wait().unwrap() {
+            assert!(status.success());
+            return most;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_run_takes_no_more_memory_than_it_is_given() {
+    let project = Project::new("");
+    let text = "input.shards = [\"in.parquet\"]\ncolumns = { identity = \"user\", item = \"item\" }\n\
+                compose.batch_size = 1024\noutput.path = \"out\"";
+    std::fs::write(project.path("pipeline.toml"), text).unwrap();
+    let mut rng = batchwright::compose::Rng::new(0, "noise", 0);
+    let mut batch = || {
+        let rows = 250_000usize;
+        let mut ids = |of: usize| Arc::new((0..rows).map(|_| rng.below(of) as i64).collect::<Int64Array>()) as ArrayRef;
+        let (user, item) = (ids(400_000), ids(100_000));
+        let noise: Vec<u8> = (0..rows * 15).flat_map(|_| rng.next_u64().to_le_bytes()).collect();
+        let blob = FixedSizeBinaryArray::new(120, noise.into(), None);
+        RecordBatch::try_from_iter([("user", user), ("item", item), ("blob", Arc::new(blob))]).unwrap()
+    };
+    write_parquet(&project.path("in.parquet"), &std::array::from_fn::<_, 10, _>(|_| batch()));
+    let (Some(ample), Some(scarce)) = (peak(&project, "8GiB"), peak(&project, "256MiB")) else {
+        return eprintln!("skipped: the system does not tell what a process takes");
+    };
+    assert!(ample > 256 << 20, "{ample}: it would fit anyway");
+    assert!(scarce <= 256 << 20, "{scarce}");
 }
