@@ -157,8 +157,11 @@ impl KeyBytes {
         let of = |held: bool, bytes: u64| if held { bytes } else { 0 };
         let (rows, positions) = (keys.len() as u64, composed.rows() as u64);
         let distinct = |codes: Option<&Codes>| codes.map_or(0, |c| c.len() as u64);
-        // A token, a rank and a count; a token, four counts, and what sorts them; a count, a carrier and its row.
-        let by_value = distinct(Some(&shape.identity)) * 28
+        let texts = shape.label.iter().flat_map(|label| label.text.iter().flatten());
+        // A label's token and text; an identity's token, rank and count; an item's token, four counts, and what sorts them; a
+        // request's count, carrier and its row.
+        let by_value = texts.map(|text| 64 + text.len() as u64).sum::<u64>()
+            + distinct(Some(&shape.identity)) * 28
             + distinct(shape.item.as_ref()) * 48
             + distinct(shape.request.as_ref()) * 16
             + prepared.positives.as_ref().map_or(0, Positives::bytes);

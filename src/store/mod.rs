@@ -71,8 +71,12 @@ pub fn scratch(dir: &Path) -> Result<File> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let missing: Vec<&Path> = dir.ancestors().take_while(|folder| !exists(folder)).collect();
-    create_dir_all(dir)?;
-    let file = tempfile::tempfile_in(dir).map_err(|e| Error::io("create a scratch file in", dir, e));
+    let create = || {
+        create_dir_all(dir)?;
+        tempfile::tempfile_in(dir).map_err(|e| Error::io("create a scratch file in", dir, e))
+    };
+    // Another run may take the folder away in between, as is done below.
+    let file = create().or_else(|_| create());
     // A folder that somebody else uses now stays.
     missing.into_iter().take_while(|folder| fs::remove_dir(folder).is_ok()).for_each(drop);
     file
