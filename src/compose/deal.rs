@@ -1,5 +1,7 @@
 //! Dealing: sorted units over batches, so that each identity is spread as evenly as counting allows.
 
+use std::convert::Infallible;
+
 use super::rng::Rng;
 
 /// No identity.
@@ -84,27 +86,24 @@ impl<'a, U: Copy> Dealer<'a, U> {
         }
     }
 
-    /// Takes the next unit, one of `identity`'s; `give` gets units with their batches, each batch's in order.
-    pub fn take(&mut self, identity: u32, unit: U, give: &mut impl FnMut(u32, U)) {
+    /// Takes the next unit, one of `identity`'s; `give` gets units with their batches, each batch's in order; where it
+    /// fails, nothing more is dealt.
+    pub fn take<E>(&mut self, identity: u32, unit: U, give: &mut impl FnMut(u32, U) -> Result<(), E>) -> Result<(), E> {
         for (k, partial) in self.partial.iter_mut().enumerate() {
             if partial.takes() {
                 return give((self.full + k) as u32, unit);
             }
         }
         self.block.push((identity, unit));
-        if self.block.len() == self.full {
-            self.give_block(give);
-        }
+        if self.block.len() == self.full { self.give_block(give) } else { Ok(()) }
     }
 
     /// Gives the units that fill no block.
-    pub fn finish(mut self, give: &mut impl FnMut(u32, U)) {
-        if !self.block.is_empty() {
-            self.give_block(give);
-        }
+    pub fn finish<E>(mut self, give: &mut impl FnMut(u32, U) -> Result<(), E>) -> Result<(), E> {
+        if self.block.is_empty() { Ok(()) } else { self.give_block(give) }
     }
 
-    fn give_block(&mut self, give: &mut impl FnMut(u32, U)) {
+    fn give_block<E>(&mut self, give: &mut impl FnMut(u32, U) -> Result<(), E>) -> Result<(), E> {
         self.rng.shuffle(&mut self.permutation);
         let (first, last) = (self.block[0].0, self.block[self.block.len() - 1].0);
         let straddles = first == self.before;
@@ -124,12 +123,13 @@ impl<'a, U: Copy> Dealer<'a, U> {
             self.ordered.extend(&self.permutation);
         }
         for ((id, unit), &batch) in self.block.drain(..).zip(&self.ordered) {
-            give(batch, unit);
+            give(batch, unit)?;
             if id == last && id != self.before && first != last {
                 self.marked[batch as usize] = id;
             }
         }
         self.before = last;
+        Ok(())
     }
 }
 
@@ -137,10 +137,15 @@ impl<'a, U: Copy> Dealer<'a, U> {
 pub fn deal(counts: &[u32], full: usize, partial: &[usize], rng: &mut Rng) -> Vec<u32> {
     let total: usize = counts.iter().map(|c| *c as usize).sum();
     let mut batches = vec![NONE; total];
-    let mut give = |batch, unit: usize| batches[unit] = batch;
+    let mut give = |batch, unit: usize| {
+        batches[unit] = batch;
+        Ok::<(), Infallible>(())
+    };
     let mut dealer = Dealer::new(total, full, partial, rng);
     let owners = counts.iter().zip(0..).flat_map(|(count, k)| std::iter::repeat_n(k, *count as usize));
-    owners.enumerate().for_each(|(unit, identity)| dealer.take(identity, unit, &mut give));
-    dealer.finish(&mut give);
+    for (unit, identity) in owners.enumerate() {
+        let Ok(()) = dealer.take(identity, unit, &mut give);
+    }
+    let Ok(()) = dealer.finish(&mut give);
     batches
 }

@@ -1,5 +1,7 @@
 //! identity_grouped: groups of fixed classes, all of one identity, spread over the batches as rows are in user_spread.
 
+use std::convert::Infallible;
+
 use super::groups::{Carried, Formed, Forming, Layout, Units, classes};
 use super::plan::Plan;
 use super::rng::Rng;
@@ -46,7 +48,7 @@ pub fn compose(plane: &KeyPlane, p: &Pipeline, rank: &[u32], windows: Windows) -
         let mut pool = PoolOfGroups { plan: &mut plan, p, group, layout, pool: k as u64, rng };
         carried = pool.place_groups(&units, &grouped);
         drop(grouped);
-        rest = pool.place_rest(rest, rank.len(), rank_of);
+        rest = pool.place_rest(rest, rank.len(), rank_of)?;
         plan.close_pool();
     }
     finish::held(plan, plane, rank, p)
@@ -73,7 +75,10 @@ impl PoolOfGroups<'_> {
     fn place_groups(&mut self, units: &Units, grouped: &[u32]) -> Vec<Carried> {
         let (layout, g) = (self.layout, self.group.size());
         let mut batches = vec![0; units.len()];
-        units.deal(layout.full, layout.over, &mut self.rng, |batch, unit| batches[unit as usize] = batch);
+        let Ok(()) = units.deal(layout.full, layout.over, &mut self.rng, |batch, unit| {
+            batches[unit as usize] = batch;
+            Ok::<(), Infallible>(())
+        });
         let mut slots = Slots::new(layout.grouped_rows(), self.p.batch_size);
         let mut carried = Vec::new();
         for share in units.parts(usize::MAX) {
@@ -93,25 +98,28 @@ impl PoolOfGroups<'_> {
 
     /// Places the rows outside groups: they complete the batch in which the groups end, then fill batches of their own. Gives
     /// what fills no batch, unless this is the last pool.
-    fn place_rest(&mut self, rest: Vec<u32>, ranks: usize, rank_of: impl Fn(u32) -> u32) -> Vec<u32> {
+    fn place_rest(&mut self, rest: Vec<u32>, ranks: usize, rank_of: impl Fn(u32) -> u32) -> Result<Vec<u32>> {
         let (layout, seed) = (self.layout, self.p.seed);
         let partial = [layout.completing, layout.leftover];
         let mut spreader = Spreader::new(rest.len(), layout.rest_full, &partial, &mut self.rng);
         let mut slots = Slots::new(layout.rest_rows(), self.p.batch_size);
         let (mut completing, mut leftover) = (Vec::new(), Vec::new());
-        let mut give = |batch: u32, row| match (batch as usize).checked_sub(layout.rest_full) {
-            None => slots.place(batch, row),
-            Some(0) => completing.push(row),
-            Some(_) => leftover.push(row),
+        let mut give = |batch: u32, row| {
+            match (batch as usize).checked_sub(layout.rest_full) {
+                None => slots.place(batch, row),
+                Some(0) => completing.push(row),
+                Some(_) => leftover.push(row),
+            }
+            Ok(())
         };
-        spreader.take(rest, ranks, rank_of, |row| row, &mut give);
-        spreader.finish(&mut give);
+        spreader.take(rest, ranks, rank_of, |row| row, &mut give)?;
+        spreader.finish(&mut give)?;
         Rng::new(seed, "rest", self.pool).shuffle(&mut completing);
         self.plan.extend(completing);
         if layout.last {
             leftover.drain(..).for_each(|row| slots.place(layout.rest_full as u32, row));
         }
         self.plan.extend(slots.shuffled(1, seed, self.plan.batches()));
-        leftover
+        Ok(leftover)
     }
 }

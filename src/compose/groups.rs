@@ -176,11 +176,17 @@ impl Units {
 
     /// Deals the groups as rows are in user_spread: over `full` batches alike, and `over` to one behind them. `give` gets batches
     /// with ordinals of groups.
-    pub fn deal(&self, full: usize, over: usize, rng: &mut Rng, mut give: impl FnMut(u32, u32)) {
+    pub fn deal<E>(
+        &self,
+        full: usize,
+        over: usize,
+        rng: &mut Rng,
+        mut give: impl FnMut(u32, u32) -> Result<(), E>,
+    ) -> Result<(), E> {
         let mut dealer = Dealer::new(self.number, full, &[over], rng);
         let owners = self.owners.iter().flat_map(|owner| std::iter::repeat_n(owner.rank, owner.units()));
-        owners.zip(0..).for_each(|(rank, unit)| dealer.take(rank, unit, &mut give));
-        dealer.finish(&mut give);
+        owners.zip(0..).try_for_each(|(rank, unit)| dealer.take(rank, unit, &mut give))?;
+        dealer.finish(&mut give)
     }
 
     /// Ranges of whole identities with about `most` groups each.

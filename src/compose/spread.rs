@@ -17,8 +17,12 @@ pub fn compose(plane: &KeyPlane, p: &Pipeline, rank: &[u32], windows: Windows) -
         let mut rng = Rng::new(p.seed, "deal", k as u64);
         let mut slots = Slots::new(pool.len(), b);
         let mut spreader = Spreader::of_pool(pool.len(), b, &mut rng);
-        spreader.take(pool, rank.len(), rank_of, |row| row, &mut |batch, row| slots.place(batch, row));
-        spreader.finish(&mut |batch, row| slots.place(batch, row));
+        let mut give = |batch, row| {
+            slots.place(batch, row);
+            Ok(())
+        };
+        spreader.take(pool, rank.len(), rank_of, |row| row, &mut give)?;
+        spreader.finish(&mut give)?;
         plan.extend(slots.shuffled(1, p.seed, plan.batches()));
         plan.close_pool();
     }
@@ -51,21 +55,22 @@ impl<'a, U: Copy> Spreader<'a, U> {
         ranks: usize,
         rank_of: impl Fn(u32) -> u32,
         called: impl Fn(u32) -> U,
-        give: &mut impl FnMut(u32, U),
-    ) {
+        give: &mut impl FnMut(u32, U) -> Result<()>,
+    ) -> Result<()> {
         let (sorted, counts) = by_identity(&rows, ranks, rank_of);
         drop(rows);
         let mut sorted = sorted.into_iter();
         for count in counts {
-            let own = sorted.by_ref().take(count as usize);
-            own.for_each(|row| self.dealer.take(self.identities, called(row), give));
+            let mut own = sorted.by_ref().take(count as usize);
+            own.try_for_each(|row| self.dealer.take(self.identities, called(row), give))?;
             self.identities += 1;
         }
+        Ok(())
     }
 
     /// Gives what is still waiting, once all rows have come.
-    pub fn finish(self, give: &mut impl FnMut(u32, U)) {
-        self.dealer.finish(give);
+    pub fn finish(self, give: &mut impl FnMut(u32, U) -> Result<()>) -> Result<()> {
+        self.dealer.finish(give)
     }
 }
 

@@ -15,8 +15,6 @@ pub struct ByBatch {
     batch_size: usize,
     /// Rows that stay together.
     together: usize,
-    /// Of a record that could not be written.
-    failed: Result<()>,
 }
 
 impl ByBatch {
@@ -25,19 +23,16 @@ impl ByBatch {
         let batches = rows.div_ceil(batch_size);
         let per_part = batches.div_ceil(number_of_parts(rows, room)).max(1);
         let parts = Parts::new(batches.div_ceil(per_part), room.bytes / 4, &room.folder);
-        ByBatch { parts, first_batch, per_part, batch_size, together, failed: Ok(()) }
+        ByBatch { parts, first_batch, per_part, batch_size, together }
     }
 
-    /// Puts a row into a batch, counted from the first. That it could not is told by [`ByBatch::place`].
-    pub fn push(&mut self, batch: u32, row: u32) {
-        if self.failed.is_ok() {
-            self.failed = self.parts.push_words(batch as usize / self.per_part, [batch, row]);
-        }
+    /// Puts a row into a batch, counted from the first.
+    pub fn push(&mut self, batch: u32, row: u32) -> Result<()> {
+        self.parts.push_words(batch as usize / self.per_part, [batch, row])
     }
 
     /// Calls `each` with the position in the dataset of each row, in reading order.
     pub fn place(self, seed: u64, mut each: impl FnMut(usize, u32) -> Result<()>) -> Result<()> {
-        self.failed?;
         for part in 0..self.parts.len() {
             let records = self.parts.take(part)?;
             let first = part * self.per_part;

@@ -142,14 +142,10 @@ impl FormedRows<'_, '_> {
         let g = group.size();
         let shares = formed.units.parts((room.rows / g).max(1));
         let mut dealt = Parts::new(shares.len(), room.bytes / 4, &room.folder);
-        let mut failed = Ok(());
         formed.units.deal(layout.full, layout.over, rng, |batch, unit| {
             let share = shares.partition_point(|share| share.units.end <= unit as usize);
-            if failed.is_ok() {
-                failed = dealt.push_words(share, [unit, batch]);
-            }
-        });
-        failed?;
+            dealt.push_words(share, [unit, batch])
+        })?;
         let mut carried = Vec::new();
         let mut by_batch = ByBatch::new(*first_batch, layout.grouped_rows(), p.batch_size, g, room);
         for (k, share) in shares.iter().enumerate() {
@@ -162,7 +158,7 @@ impl FormedRows<'_, '_> {
                 if batch as usize == layout.full && !layout.mixes {
                     carried.push((rank, rows.to_vec()));
                 } else {
-                    rows.iter().for_each(|row| by_batch.push(batch, *row));
+                    rows.iter().try_for_each(|row| by_batch.push(batch, *row))?;
                 }
             }
         }
@@ -178,10 +174,13 @@ impl FormedRows<'_, '_> {
         let behind = (start + layout.completing).div_ceil(b);
         let mut by_batch = ByBatch::new(behind, layout.rest_rows(), b, 1, room);
         let (mut completing, mut leftover) = (Vec::new(), Vec::new());
-        let mut give = |batch: u32, [rank, row]: [u32; 2]| match (batch as usize).checked_sub(layout.rest_full) {
-            None => by_batch.push(batch, row),
-            Some(0) => completing.push(row),
-            Some(_) => leftover.push([rank, row]),
+        let mut give = |batch: u32, [rank, row]: [u32; 2]| {
+            match (batch as usize).checked_sub(layout.rest_full) {
+                None => by_batch.push(batch, row)?,
+                Some(0) => completing.push(row),
+                Some(_) => leftover.push([rank, row]),
+            }
+            Ok(())
         };
         let mut spreader =
             Spreader::new(formed.rest_rows, layout.rest_full, &[layout.completing, layout.leftover], rng);
@@ -189,13 +188,13 @@ impl FormedRows<'_, '_> {
             let records: Vec<[u32; 2]> = words(&formed.rest.take(part)?).collect();
             let rank_of = |at: u32| records[at as usize][0];
             let all = (0..records.len() as u32).collect();
-            spreader.take(all, rank.len(), rank_of, |at| records[at as usize], &mut give);
+            spreader.take(all, rank.len(), rank_of, |at| records[at as usize], &mut give)?;
         }
-        spreader.finish(&mut give);
+        spreader.finish(&mut give)?;
         Rng::new(p.seed, "rest", *pool).shuffle(&mut completing);
         completing.into_iter().zip(start..).try_for_each(|(row, position)| placing.place(position, row))?;
         if layout.last {
-            leftover.drain(..).for_each(|[_, row]| by_batch.push(layout.rest_full as u32, row));
+            leftover.drain(..).try_for_each(|[_, row]| by_batch.push(layout.rest_full as u32, row))?;
         }
         by_batch.place(p.seed, |position, row| placing.place(position, row))?;
         Ok(leftover)

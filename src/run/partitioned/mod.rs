@@ -83,9 +83,9 @@ impl Composer<'_> {
                 let (rows, plane) = by_rank.take(part)?;
                 let rank_of = |at: u32| self.rank[plane.identity.rows[at as usize] as usize];
                 let all = (0..plane.len() as u32).collect();
-                spreader.take(all, self.rank.len(), rank_of, |at| rows[at as usize], &mut give);
+                spreader.take(all, self.rank.len(), rank_of, |at| rows[at as usize], &mut give)?;
             }
-            spreader.finish(&mut give);
+            spreader.finish(&mut give)?;
             by_batch.place(self.p.seed, |position, row| self.placing.place(position, row))?;
             self.plan.pools.push(Pool { first_batch: start / b, batches: rows.div_ceil(b) });
             start = *end;

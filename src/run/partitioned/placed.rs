@@ -1,12 +1,12 @@
 //! Rows, as they are placed.
 
-use super::super::composed::Positions;
 use super::REQUEST;
 use crate::compose::Plan;
 use crate::compose::finish::{Ending, Placed, Standing};
 use crate::error::Result;
 use crate::keys::FiledKeys;
 use crate::pipeline::Pipeline;
+use crate::run::composed::Positions;
 use crate::run::memory::KeyRoom;
 
 /// Takes the position of each row. Those of the last batch, if it is short, are held until it is settled what becomes of them.
