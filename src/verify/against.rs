@@ -2,11 +2,11 @@
 //! once with its payload, that identities are told apart one to one, and which positives are known.
 
 use std::collections::{HashMap, HashSet};
-use std::num::NonZeroU32;
 
 use polars::prelude::{Column, DataFrame, IntoLazy, ParallelStrategy};
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::chains::Chains;
 use super::dataset::Dataset;
 use super::digest::{digests, row_digests};
 use super::files;
@@ -21,6 +21,7 @@ use crate::source::{HIVE_NULL, discover, polars_footer, predicate_expr, read_row
 use crate::store;
 
 /// One row of the input that passed `where` and the null policy.
+#[derive(Clone, Copy)]
 pub(super) struct Example {
     pub(super) identity: u128,
     /// A null item is an item of its own.
@@ -30,15 +31,14 @@ pub(super) struct Example {
     pub(super) payload: u128,
     pub(super) survives: bool,
     pub(super) seen: bool,
-    /// The next survivor with the same payload.
-    pub(super) next: Option<NonZeroU32>,
 }
 
 /// The input, row by row, as digests.
 pub struct Witness {
     pub(super) examples: Vec<Example>,
-    /// The first survivor with a payload.
-    pub(super) by_payload: HashMap<u128, u32>,
+    pub(super) chains: Chains,
+    /// Identities that survivors have.
+    pub(super) identities: usize,
     pub(super) payload: Vec<String>,
     /// The columns that the dataset carries on the first row of each request, and their digest of each example.
     pub(super) firsts: Vec<String>,
@@ -80,7 +80,8 @@ impl Witness {
         }
         let mut witness = Witness {
             examples: Vec::new(),
-            by_payload: HashMap::new(),
+            chains: Chains::default(),
+            identities: 0,
             payload: Vec::new(),
             firsts: Vec::new(),
             first_values: Vec::new(),
@@ -130,10 +131,7 @@ impl Witness {
                 witness.add(p, &frame, &mut keys, &mut times)?;
             }
         }
-        for (ordinal, example) in witness.examples.iter_mut().enumerate().rev().filter(|(_, e)| e.survives) {
-            // The next one comes later, so it is not ordinal 0.
-            example.next = witness.by_payload.insert(example.payload, ordinal as u32).and_then(NonZeroU32::new);
-        }
+        witness.chains = Chains::new(&witness.examples);
         Ok(witness)
     }
 
@@ -234,7 +232,6 @@ impl Witness {
                 payload: payload[row],
                 survives,
                 seen: false,
-                next: None,
             });
         }
         Ok(())

@@ -1,7 +1,6 @@
 //! Rows of the dataset, matched with examples of the input.
 
 use std::collections::{HashMap, HashSet};
-use std::num::NonZeroU32;
 
 use super::against::{Example, Witness};
 use super::finding::Findings;
@@ -19,18 +18,6 @@ impl Witness {
         batch.slices.iter().flat_map(of_slice).collect()
     }
 
-    /// The identity that all survivors with a payload have.
-    pub(super) fn only_owner(&self, payload: u128) -> Option<u128> {
-        let mut owners = self.candidates(payload).map(|o| self.examples[o as usize].identity);
-        owners.next().filter(|first| owners.all(|other| other == *first))
-    }
-
-    /// The survivors with a payload, in input order.
-    fn candidates(&self, payload: u128) -> impl Iterator<Item = u32> + '_ {
-        let next = |ordinal: &u32| self.examples[*ordinal as usize].next.map(NonZeroU32::get);
-        std::iter::successors(self.by_payload.get(&payload).copied(), next)
-    }
-
     /// Known positives by `bw_user`, as `bw_item`: all, if it is known who is who.
     pub fn known(&self) -> &HashMap<i64, HashSet<i64>> {
         &self.known
@@ -45,6 +32,7 @@ impl Witness {
     pub fn settle_items(&mut self) {
         self.who_is_who =
             self.interchangeable.is_empty() && self.item_tokens.iter().all(|token| self.items.knows(*token));
+        self.chains.rewind();
         for example in &mut self.examples {
             example.seen = false;
             if let (true, Some(item)) = (example.positive, example.item)
@@ -73,8 +61,6 @@ impl Witness {
             let copy = copies.get(slot).is_some_and(|c| *c > 0);
             let own = |e: &Example| self.users.token.get(&e.identity).is_none_or(|t| *t == users[slot]);
             let open = |e: &Example| e.seen == copy;
-            let find =
-                |fits: &dyn Fn(&Example) -> bool| self.candidates(payload).find(|o| fits(&self.examples[*o as usize]));
             let same_item = |e: &Example| match (e.item.and_then(|i| self.items.token.get(&i)), items.get(slot)) {
                 (Some(known), Some(token)) => known == token,
                 _ => true,
@@ -82,13 +68,22 @@ impl Witness {
             let unsure = self.interchangeable.contains(&users[slot]) || !self.users.knows(users[slot]);
             // Those of an identity that has the token leave those that nobody has to others.
             let sure = |e: &Example| self.users.token.contains_key(&e.identity) && own(e);
-            let found = find(&|e| open(e) && sure(e) && same_item(e))
+            let all = || self.chains.with_payload(payload, false);
+            let at = |o: &u32| &self.examples[*o as usize];
+            let find = |fits: &dyn Fn(&Example) -> bool| self.chains.with_payload(payload, !copy).find(|o| fits(at(o)));
+            // Those of the identity that is known to have the token come first, so that alike ones of others are not looked through.
+            let known = self.users.value(users[slot]).filter(|identity| self.users.may_agree(*identity, users[slot]));
+            let find_own =
+                |fits: &dyn Fn(&Example) -> bool| self.chains.owned(payload, known?, !copy).find(|o| fits(at(o)));
+            let found = find_own(&|e| open(e) && same_item(e))
+                .or_else(|| find_own(&open))
+                .or_else(|| find(&|e| open(e) && sure(e) && same_item(e)))
                 .or_else(|| find(&|e| open(e) && sure(e)))
                 .or_else(|| find(&|e| open(e) && own(e) && same_item(e)))
                 .or_else(|| find(&|e| open(e) && own(e)))
                 .or_else(|| find(&open).filter(|_| unsure));
             let Some(ordinal) = found else {
-                let (column, problem) = if self.candidates(payload).next().is_none() {
+                let (column, problem) = if all().next().is_none() {
                     ("", "no example of the input has this payload")
                 } else if find(&open).is_some() {
                     (schema::USER, "the example belongs to another identity")
@@ -101,29 +96,31 @@ impl Witness {
                 continue;
             };
             let anchor = anchors.as_ref().and_then(|a| a.get(slot));
+            let found = self.examples[ordinal as usize];
+            let Example { identity, item, positive, .. } = found;
             // Examples with the same payload may differ in what it lacks: the row may be any of them.
-            let alike = |fits: &dyn Fn(usize) -> bool| self.candidates(payload).any(|o| fits(o as usize));
+            let alike = |fits: &dyn Fn(usize) -> bool| fits(ordinal as usize) || all().any(|o| fits(o as usize));
             let anchor_fits = alike(&|o| anchor == Some(self.examples[o].positive));
             let first = firsts.get(slot).copied().flatten();
             let first_fits = first.is_none_or(|first| alike(&|o| self.first_values.get(o) == Some(&first)));
-            // Who else it may be; of the interchangeable, anybody.
-            let who_it_may_be = || {
-                let all = self.candidates(payload).map(|o| &self.examples[o as usize]);
-                all.filter(|e| own(e) || unsure)
+            // Who else it may be; of the interchangeable, anybody; else nobody, if every identity's token is known.
+            let chain = match self.users.token.len() == self.identities {
+                _ if unsure => self.chains.of_payload(payload),
+                true => self.chains.of_owner(payload, identity).filter(|_| known == Some(identity)),
+                false => None,
             };
-            let (identity, item) = {
-                let found = &self.examples[ordinal as usize];
-                (found.identity, found.item)
-            };
-            let one_identity = who_it_may_be().all(|e| e.identity == identity);
-            let one_item = who_it_may_be().all(|e| e.item == item);
+            let who_it_may_be = || all().map(|o| at(&o)).filter(|e| own(e) || unsure);
+            let (one_identity, one_item) = chain.map_or_else(
+                || (who_it_may_be().all(|e| e.identity == identity), who_it_may_be().all(|e| e.item == item)),
+                |chain| (chain.one_identity, chain.one_item),
+            );
             let item_token = items.get(slot).copied();
             let item_fits = item_token.is_none_or(|token| {
-                who_it_may_be().any(|e| e.item.is_none_or(|item| self.items.may_agree(item, token)))
+                let fits = |e: &Example| e.item.is_none_or(|item| self.items.may_agree(item, token));
+                fits(&found) || !one_item && who_it_may_be().any(fits)
             });
-            let example = &mut self.examples[ordinal as usize];
-            example.seen = true;
-            let positive = example.positive;
+            self.examples[ordinal as usize].seen = true;
+            self.chains.saw(&found, &self.examples);
             if !first_fits {
                 let problem = "the request columns are not those of the input";
                 findings.add_of_kind("request columns", batch.finding(Some(slot), "", problem));

@@ -7,6 +7,7 @@
 
 mod against;
 mod batch;
+mod chains;
 mod dataset;
 mod digest;
 mod files;

@@ -21,6 +21,11 @@ impl OneToOne {
             && self.value.get(&token).is_none_or(|known| *known == value)
     }
 
+    /// What a token stands for.
+    pub fn value(&self, token: i64) -> Option<u128> {
+        self.value.get(&token).copied()
+    }
+
     /// Whether it is known what a token stands for.
     pub fn knows(&self, token: i64) -> bool {
         self.value.contains_key(&token)

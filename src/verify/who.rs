@@ -21,7 +21,7 @@ impl Witness {
             }
             let (sum, rows) = self.sums.entry(users[slot]).or_default();
             (*sum, *rows) = (sum.wrapping_add(*payload), *rows + 1);
-            if let Some(identity) = self.only_owner(*payload) {
+            if let Some(identity) = self.chains.only_owner(*payload) {
                 self.alone.entry(users[slot]).or_insert(identity);
             }
         }
@@ -41,6 +41,7 @@ impl Witness {
             let (sum, rows) = sums.entry(example.identity).or_default();
             (*sum, *rows) = (sum.wrapping_add(example.payload), *rows + 1);
         }
+        self.identities = sums.len();
         let mut by_sum: HashMap<u128, Vec<u128>> = HashMap::new();
         sums.iter().for_each(|(identity, (sum, _))| by_sum.entry(*sum).or_default().push(*identity));
         let groups: HashMap<u128, usize> = by_sum.iter().map(|(sum, same)| (*sum, same.len())).collect();
