@@ -71,14 +71,16 @@ impl Witness {
             let all = || self.chains.with_payload(payload, false);
             let at = |o: &u32| &self.examples[*o as usize];
             let find = |fits: &dyn Fn(&Example) -> bool| self.chains.with_payload(payload, !copy).find(|o| fits(at(o)));
+            let knows = self.users.knows(users[slot]);
+            let find_sure = |fits: &dyn Fn(&Example) -> bool| if knows { find(fits) } else { None };
             // Those of the identity that is known to have the token come first, so that alike ones of others are not looked through.
             let known = self.users.value(users[slot]).filter(|identity| self.users.may_agree(*identity, users[slot]));
             let find_own =
                 |fits: &dyn Fn(&Example) -> bool| self.chains.owned(payload, known?, !copy).find(|o| fits(at(o)));
             let found = find_own(&|e| open(e) && same_item(e))
                 .or_else(|| find_own(&open))
-                .or_else(|| find(&|e| open(e) && sure(e) && same_item(e)))
-                .or_else(|| find(&|e| open(e) && sure(e)))
+                .or_else(|| find_sure(&|e| open(e) && sure(e) && same_item(e)))
+                .or_else(|| find_sure(&|e| open(e) && sure(e)))
                 .or_else(|| find(&|e| open(e) && own(e) && same_item(e)))
                 .or_else(|| find(&|e| open(e) && own(e)))
                 .or_else(|| find(&open).filter(|_| unsure));
