@@ -37,13 +37,16 @@ impl Source {
         self.leaves(index).into_iter().filter_map(|leaf| chunks.get(leaf)).map(dictionary_bytes).sum()
     }
 
-    /// Whether there are 64-bit dates, and all of them are stored as days.
+    /// Whether there are 64-bit dates, in columns or in lists and structs, and all of them are stored as days.
     pub fn dates_as_days(&self) -> bool {
         let Some(shard) = self.shards.first() else { return false };
         let descriptor = shard.footer.parquet_schema();
-        let dates = self.schema.fields().iter().enumerate().filter(|(_, f)| *f.data_type() == DataType::Date64);
-        let mut stored =
-            dates.flat_map(|(root, _)| self.leaves(root)).map(|leaf| descriptor.column(leaf).physical_type());
+        let mut stored = self.schema.fields().iter().enumerate().flat_map(|(root, field)| {
+            let mut types = Vec::new();
+            leaf_types(field.data_type(), &mut types);
+            let dates = self.leaves(root).into_iter().zip(types).filter(|(_, leaf)| *leaf == DataType::Date64);
+            dates.map(|(leaf, _)| descriptor.column(leaf).physical_type()).collect::<Vec<_>>()
+        });
         stored.next() == Some(Type::INT32) && stored.all(|physical| physical == Type::INT32)
     }
 
@@ -125,5 +128,20 @@ fn in_dictionary(chunk: &ColumnChunkMetaData) -> bool {
         None => chunk.num_values() == 0,
         // The chunk's own list of encodings can't tell, as the dictionary itself is plain; that of its data pages can.
         Some(_) => chunk.page_encoding_stats_mask().is_none_or(|pages| pages.encodings().all(of_dictionary)),
+    }
+}
+
+/// The types of a type's leaves, in the order in which Parquet has them.
+fn leaf_types(data_type: &DataType, leaves: &mut Vec<DataType>) {
+    match data_type {
+        DataType::List(element)
+        | DataType::LargeList(element)
+        | DataType::ListView(element)
+        | DataType::LargeListView(element)
+        | DataType::FixedSizeList(element, _)
+        | DataType::Map(element, _) => leaf_types(element.data_type(), leaves),
+        DataType::Struct(fields) => fields.iter().for_each(|field| leaf_types(field.data_type(), leaves)),
+        DataType::Dictionary(_, value) => leaf_types(value, leaves),
+        leaf => leaves.push(leaf.clone()),
     }
 }
