@@ -96,7 +96,11 @@ pub fn figures(stats: &Value, counts: &Value) -> Figures {
             }
         }
     }
-    out.extend(counts.as_object().into_iter().flatten().map(|(n, v)| (format!("counts.{n}"), v.as_f64())));
+    // There are none only where the role is not mapped.
+    let of_roles = ["items", "requests", "max_requests_per_batch"];
+    let known = |name: &str, value: f64| value > 0.0 || !of_roles.contains(&name);
+    let counts = counts.as_object().into_iter().flatten();
+    out.extend(counts.map(|(n, v)| (format!("counts.{n}"), v.as_f64().filter(|value| known(n, *value)))));
     out
 }
 

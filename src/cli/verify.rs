@@ -5,10 +5,16 @@ use std::process::ExitCode;
 use super::args::{Format, VerifyArgs};
 use super::{Outcome, print, print_json};
 use crate::error::Error;
+use crate::identity::Tokenizer;
+use crate::pipeline::{Hash, Pipeline};
+use crate::verify::Dataset;
 use crate::{pipeline, verify};
 
 pub fn verify(args: &VerifyArgs) -> Outcome {
     let against = args.against.as_ref().map(|path| pipeline::load(path, &args.sets()?)).transpose()?;
+    if let Some(p) = &against {
+        check_key(p, &verify::Dataset::open(&args.dataset)?)?;
+    }
     let sample = args.sample.as_ref().map(|text| share(text)).transpose()?;
     let verdict = verify::verify(&args.dataset, against.as_ref(), sample)?;
     match args.format {
@@ -27,6 +33,17 @@ pub fn verify(args: &VerifyArgs) -> Outcome {
         }
     }
     Ok(ExitCode::from(u8::from(!verdict.findings.is_empty())))
+}
+
+/// Tokens can only be those of the key that made them.
+fn check_key(p: &Pipeline, dataset: &Dataset) -> Result<(), Error> {
+    let Some(key_file) = p.key_file.as_ref().filter(|_| p.hash == Hash::Blake3) else { return Ok(()) };
+    let facts = serde_json::to_value(Tokenizer::blake3(key_file)?.key_facts()).unwrap_or_default();
+    if facts == dataset.recorded.key {
+        return Ok(());
+    }
+    let problem = "it holds another key than that of the dataset";
+    Err(Error::pipeline("identity.key_file", problem, "name the file that the run had"))
 }
 
 /// "5%" or "0.05".

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use arrow::datatypes::Schema;
+use arrow::datatypes::{DataType, Field, Schema};
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::basic::{Compression, Encoding};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
@@ -76,6 +76,10 @@ pub fn writer_properties(schema: &Schema, compression: Compression, hints: &Colu
             | schema::REQUEST_SLOT
             | schema::EXCLUDED
             | schema::VALID_NEGATIVES => set_encoding(builder, path, LeafEncoding::Delta),
+            // Nor has it a page that overflows.
+            _ if needs_dictionary(schema.field(root)) => builder
+                .set_column_dictionary_enabled(path.clone(), true)
+                .set_column_dictionary_page_size_limit(path, i32::MAX as usize),
             _ => match leaf {
                 Some(LeafStorage { encoding, compressed }) => {
                     let codec = if compressed { compression } else { Compression::UNCOMPRESSED };
@@ -86,6 +90,20 @@ pub fn writer_properties(schema: &Schema, compression: Compression, hints: &Colu
         };
     }
     Ok(builder.build())
+}
+
+/// Whether a column holds categories of Polars, which that reads from dictionaries only.
+fn needs_dictionary(field: &Field) -> bool {
+    let marked = |field: &Field| field.metadata().keys().any(|key| key.starts_with("_PL_"));
+    marked(field)
+        || match field.data_type() {
+            DataType::Struct(fields) => fields.iter().any(|field| needs_dictionary(field)),
+            DataType::List(element)
+            | DataType::LargeList(element)
+            | DataType::FixedSizeList(element, _)
+            | DataType::Map(element, _) => needs_dictionary(element),
+            _ => false,
+        }
 }
 
 /// Sets the encoding of a leaf.

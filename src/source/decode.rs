@@ -9,6 +9,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::guard::{guarded, unguarded};
+use super::int96;
 use super::lists::Lists;
 use super::preflight::{InputColumn, RowGroup, Source};
 use super::stored::root_plain_bytes;
@@ -39,6 +40,20 @@ pub fn decode_each(
     let place = source.place(group).with_column(shard.footer.schema().field(index).name());
     let bytes = root_plain_bytes(shard, shard.footer.metadata().row_group(group.ordinal), index);
     let schema = shard.footer.parquet_schema();
+    let rows = shard.footer.metadata().row_group(group.ordinal);
+    let wide = int96::leaves(schema, index);
+    let fits = wide.is_empty()
+        || guarded(&place, || {
+            let damaged = |e| Error::damaged(place.clone(), e);
+            int96::all_fit(store::open(&shard.path)?, rows, schema, &wide).map_err(damaged)
+        })?;
+    if !fits {
+        return Err(Error::input(
+            place,
+            "a timestamp of 12 bytes lies outside the years 1677 to 2262, and would be wrapped",
+            "write it as a 64-bit timestamp in microseconds, or leave it out with input.drop",
+        ));
+    }
     let mut lists = Lists::of(shard.footer.schema().field(index).data_type(), schema, index);
     let mut batch = (u64::from(group.rows) * array_bytes / bytes.max(array_bytes)).max(1) as usize;
     let mut done = 0u32;
@@ -52,7 +67,6 @@ pub fn decode_each(
         };
         let outcome = guarded(&place, || {
             if let Some(lists) = lists.take() {
-                let rows = shard.footer.metadata().row_group(group.ordinal);
                 let each = &mut |array: ArrayRef| {
                     let number = array.len() as u32;
                     unguarded(|| each(done, array))?;

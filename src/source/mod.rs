@@ -7,6 +7,7 @@
 mod decode;
 mod discover;
 mod guard;
+mod int96;
 mod levels;
 mod list_pages;
 mod lists;

@@ -154,7 +154,7 @@ pub fn plain_text(frame: &mut DataFrame) {
     let names: Vec<PlSmallStr> = frame.get_column_names().into_iter().cloned().collect();
     for name in names {
         let text = match frame.column(&name) {
-            Ok(column) if column.dtype().is_categorical() => column.cast(&DataType::String),
+            Ok(column) if column.dtype().is_categorical() || column.dtype().is_enum() => column.cast(&DataType::String),
             _ => continue,
         };
         // A cast that fails leaves the column as it is.

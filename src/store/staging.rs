@@ -54,12 +54,27 @@ impl Staging {
 impl Drop for Staging {
     fn drop(&mut self) {
         // Nothing to do about a failure here: the next start sweeps it.
-        let _ = fs::remove_dir_all(&self.dir);
+        let _ = remove(&self.dir);
     }
 }
 
+/// Removes a staging folder; its lock last, by which it is known as one.
+fn remove(dir: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        } else if entry.file_name() != LOCK {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    fs::remove_dir_all(dir)
+}
+
+const LOCK: &str = "lock";
+
 fn lock_file(dir: &Path) -> Result<Option<File>> {
-    let path = dir.join("lock");
+    let path = dir.join(LOCK);
     let file = File::options().create(true).append(true).open(&path).map_err(|e| Error::io("create", &path, e))?;
     Ok(flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok().then_some(file))
 }
@@ -68,8 +83,10 @@ fn sweep(parent: &Path, prefix: &str) -> Result<()> {
     for name in super::list_dir(parent)? {
         if name.to_string_lossy().starts_with(prefix) {
             let dir = parent.join(name);
-            if dir.is_dir() && lock_file(&dir).is_ok_and(|lock| lock.is_some()) {
-                super::remove_dir_all(&dir)?;
+            // Others may have folders of such a name too.
+            let is_ours = dir.join(LOCK).is_file() || super::list_dir(&dir).is_ok_and(|names| names.is_empty());
+            if dir.is_dir() && !dir.is_symlink() && is_ours && lock_file(&dir).is_ok_and(|lock| lock.is_some()) {
+                remove(&dir).map_err(|e| Error::io("remove", &dir, e))?;
             }
         }
     }

@@ -14,6 +14,9 @@ use crate::store;
 /// What the manifest records.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Recorded {
+    /// What the manifest says of the key of tokens; null without one.
+    #[serde(default)]
+    pub key: Value,
     pub format: String,
     pub pipeline: Value,
     pub shards: Vec<RecordedFile>,

@@ -92,7 +92,7 @@ fn write(value: &AnyValue<'_>, out: &mut Vec<u8>) {
             put(10, &[]);
             value._iter_struct_av().for_each(|field| write(&field, out));
         }
-        AnyValue::Categorical(..) | AnyValue::CategoricalOwned(..) => {
+        AnyValue::Categorical(..) | AnyValue::CategoricalOwned(..) | AnyValue::Enum(..) | AnyValue::EnumOwned(..) => {
             put(2, value.get_str().unwrap_or_default().as_bytes());
         }
         AnyValue::Datetime(t, ..) | AnyValue::DatetimeOwned(t, ..) => put(7, &t.to_le_bytes()),

@@ -171,6 +171,13 @@ impl Totals {
             }
             return;
         }
+        // Where groups take no copies, all copies are padding.
+        let are_padding = dataset.value("compose.group.scarce") != "repeat";
+        let anchor = |slot: &usize| view.copy[*slot] > 0 && view.anchor.get(*slot) == Some(&true);
+        if let Some(slot) = (0..view.copy.len()).find(anchor).filter(|_| are_padding) {
+            let problem = "padding is never an anchor";
+            findings.add_of_kind("anchors", batch.finding(Some(slot), schema::ANCHOR, problem));
+        }
         for (slot, key) in example_keys(dataset, batch).into_iter().enumerate() {
             let ordinal = view.copy.get(slot).copied().unwrap_or(0).max(0) as usize;
             let seen = self.examples.entry(key).or_default();
@@ -265,8 +272,15 @@ impl Totals {
         };
         let recorded: HashMap<String, Option<f64>> = flat(&dataset.recorded.stats).into_iter().collect();
         for (name, value) in flat(&found) {
-            let Some(value) = value else { continue };
             let known = recorded.get(&name).copied().flatten();
+            let Some(value) = value else {
+                let role = [("match_rate", "label"), ("request_reuse", "request")].iter().find(|(of, _)| *of == name);
+                if let (Some(known), Some((_, role))) = (known, role.filter(|(_, role)| dataset.role(role).is_none())) {
+                    let problem = format!("stats.{name} is {known}, and no {role} is mapped");
+                    findings.add(Finding::of(schema::MANIFEST, problem));
+                }
+                continue;
+            };
             if known.is_none_or(|k| (k - value).abs() > 1e-9 * value.abs().max(1.0)) {
                 let known = known.map_or("missing".into(), |k| k.to_string());
                 findings.add(Finding::of(
@@ -336,15 +350,15 @@ fn balance(dataset: &Dataset, seen: &Counts, told: bool, findings: &mut Findings
             "counts do not balance: rows_in = filtered + null_identity + duplicates + dropped + (rows_out − copies)";
         findings.add(Finding::of(schema::MANIFEST, problem));
     }
-    let in_payload = |role: &str| dataset.role(role).is_some();
+    let is_mapped = |role: &str| dataset.role(role).is_some();
     let pairs = [
         ("rows_out", seen.rows_out, true),
         ("copies", seen.copies, true),
         ("users", seen.users, true),
-        ("items", seen.items, in_payload("item")),
-        ("requests", seen.requests, seen.requests > 0),
+        ("items", seen.items, true),
+        ("requests", seen.requests, seen.requests > 0 || !is_mapped("request")),
         ("batches", seen.batches, true),
-        ("max_requests_per_batch", seen.max_requests_per_batch, seen.requests > 0 && told),
+        ("max_requests_per_batch", seen.max_requests_per_batch, seen.requests > 0 && told || !is_mapped("request")),
     ];
     for (name, seen, known) in pairs {
         if known && count(name) != seen {

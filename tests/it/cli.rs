@@ -146,11 +146,15 @@ fn a_dead_run_s_staging_folder_is_swept_and_a_live_one_s_is_not() {
     let dead = project.path(".out.batchwright-dead01");
     std::fs::create_dir(&dead).unwrap();
     std::fs::write(dead.join("leftover"), "x").unwrap();
+    std::fs::write(dead.join("lock"), "").unwrap();
+    let foreign = project.path(".out.batchwright-notes");
+    std::fs::create_dir(&foreign).unwrap();
+    std::fs::write(foreign.join("notes"), "x").unwrap();
     let live = project.path(".out.batchwright-live01");
     std::fs::create_dir(&live).unwrap();
     let lock = std::fs::File::create(live.join("lock")).unwrap();
     lock.lock().unwrap();
     project.succeed(&[]);
     assert!(!dead.exists());
-    assert!(live.exists());
+    assert!(live.exists() && foreign.join("notes").exists());
 }

@@ -4,7 +4,8 @@ use std::process::Command;
 use std::sync::Arc;
 
 use arrow::array::*;
-use arrow::datatypes::{DataType, Float16Type, Int8Type};
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::{DataType, Field, Float16Type, Int8Type};
 
 use crate::support::{Project, table, write_parquet};
 
@@ -105,9 +106,13 @@ fn half_of(x: f32) -> <Float16Type as arrow::datatypes::ArrowPrimitiveType>::Nat
 fn dates_of_64_bits_stay_dates_to_every_reader() {
     use parquet::file::reader::{FileReader, SerializedFileReader};
     // As pyarrow writes them: stored as days, of the Arrow type date64.
+    let dates: ArrayRef = Arc::new(Date64Array::from(vec![0, 86_400_000]));
+    let element = Arc::new(Field::new("element", DataType::Date64, true));
+    let lists = ListArray::new(element, OffsetBuffer::from_lengths([1, 1]), Arc::clone(&dates), None);
     let rows = table(vec![
-        ("d", Arc::new(Date64Array::from(vec![0, 86_400_000])) as ArrayRef),
+        ("d", Arc::clone(&dates)),
         ("u", Arc::new(Int64Array::from(vec![1, 2]))),
+        ("lists", Arc::new(lists)),
     ]);
     let project = Project::new(
         "input.shards = [\"in.parquet\"]\ncolumns.identity = \"u\"\ncompose.batch_size = 2\noutput.path = \"out\"",
@@ -121,8 +126,59 @@ fn dates_of_64_bits_stay_dates_to_every_reader() {
     assert_eq!(crate::support::read_dataset(&project.path("out"))["d"].data_type(), &DataType::Date64);
     let file = std::fs::File::open(project.path("out/batches/part-00000.parquet")).unwrap();
     let reader = SerializedFileReader::new(file).unwrap();
-    let column = reader.metadata().file_metadata().schema_descr().column(0);
-    assert_eq!(column.logical_type_ref(), Some(&parquet::basic::LogicalType::Date));
+    let columns = reader.metadata().file_metadata().schema_descr();
+    for leaf in columns.columns().iter().filter(|leaf| ["d", "lists"].contains(&leaf.path().parts()[0].as_str())) {
+        assert_eq!(leaf.logical_type_ref(), Some(&parquet::basic::LogicalType::Date), "{}", leaf.path());
+    }
+}
+
+/// A file that no Arrow writer wrote: `u`, and a column of this Parquet type.
+fn without_arrow<T: parquet::data_type::DataType>(project: &Project, column: &str, values: &[T::T]) {
+    use parquet::file::writer::SerializedFileWriter;
+    let schema =
+        parquet::schema::parser::parse_message_type(&format!("message rows {{ required int64 u; {column}; }}"));
+    let file = std::fs::File::create(project.path("in.parquet")).unwrap();
+    let mut writer = SerializedFileWriter::new(file, Arc::new(schema.unwrap()), Default::default()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let mut users = group.next_column().unwrap().unwrap();
+    let ids: Vec<i64> = (0..values.len() as i64).collect();
+    users.typed::<parquet::data_type::Int64Type>().write_batch(&ids, None, None).unwrap();
+    users.close().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<T>().write_batch(values, None, None).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    writer.close().unwrap();
+}
+
+const USERS: &str =
+    "input.shards = [\"in.parquet\"]\ncolumns.identity = \"u\"\ncompose.batch_size = 2\noutput.path = \"out\"";
+
+#[test]
+fn timestamps_that_reach_further_than_nanoseconds_are_refused_not_wrapped() {
+    use parquet::data_type::{Int96, Int96Type};
+    let of = |year: u32| Int96::from(vec![0, 0, 2_440_588 + (year - 1970) * 365]);
+    let project = Project::new(USERS);
+    without_arrow::<Int96Type>(&project, "required int96 t", &[of(1970), of(2200)]);
+    project.succeed(&[]);
+    let project = Project::new(USERS);
+    without_arrow::<Int96Type>(&project, "required int96 t", &[of(1970), of(9999)]);
+    project.fails(&["column `t`", "1677 to 2262", "input.drop"]);
+}
+
+#[test]
+fn uuids_stay_uuids_where_no_arrow_schema_tells_of_them() {
+    use parquet::data_type::{FixedLenByteArray, FixedLenByteArrayType};
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    let project = Project::new(USERS);
+    let values = [FixedLenByteArray::from(vec![7; 16]), FixedLenByteArray::from(vec![9; 16])];
+    without_arrow::<FixedLenByteArrayType>(&project, "required fixed_len_byte_array(16) x (UUID)", &values);
+    project.succeed(&[]);
+    let file = std::fs::File::open(project.path("out/batches/part-00000.parquet")).unwrap();
+    let reader = SerializedFileReader::new(file).unwrap();
+    let columns = reader.metadata().file_metadata().schema_descr();
+    let column = columns.columns().iter().find(|column| column.name() == "x").unwrap();
+    assert_eq!(column.logical_type_ref(), Some(&parquet::basic::LogicalType::Uuid));
 }
 
 #[test]

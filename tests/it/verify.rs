@@ -15,7 +15,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::support::{Project, column, rows_of, write_parquet};
+use crate::support::{Project, column, rows_of, table, write_parquet};
 
 const PIPELINE: &str = r#"
     input.shards = ["SAMPLES/feed"]
@@ -396,6 +396,52 @@ fn a_copy_without_its_original_is_found() {
             .any(|f| f["column"] == "bw_copy" && f["problem"].as_str().unwrap().contains("copy 2 comes without")),
         "{found:#?}"
     );
+}
+
+#[test]
+fn padding_that_is_an_anchor_is_found() {
+    let project = project();
+    project.succeed(&["--set", "compose.remainder=pad"]);
+    let last = (0..9).map(|k| shard(&project, k)).rfind(|p| p.exists()).unwrap();
+    edit(&project, &last, |rows| {
+        let anchors = arrow::array::BooleanArray::from(vec![true; rows.num_rows()]);
+        replace(&rows, "bw_anchor", Arc::new(anchors))
+    });
+    let found = findings(&project, &[]);
+    assert!(found.iter().any(|f| f["problem"].as_str().unwrap().contains("never an anchor")), "{found:#?}");
+}
+
+#[test]
+fn figures_of_roles_that_nobody_mapped_are_found() {
+    let users: ArrayRef = Arc::new(Int64Array::from_iter_values(0..20));
+    let text =
+        "input.shards = [\"in.parquet\"]\ncolumns.identity = \"u\"\ncompose.batch_size = 4\noutput.path = \"out\"";
+    let project = Project::new(text).file("in.parquet", &table(vec![("u", users)]));
+    project.succeed(&[]);
+    manifest(&project, |m| {
+        m["stats"]["request_reuse"] = 3.into();
+        m["counts"]["requests"] = 5.into();
+    });
+    let found = findings(&project, &[]);
+    let problems: Vec<&str> = found.iter().map(|f| f["problem"].as_str().unwrap()).collect();
+    assert!(problems.iter().any(|p| p.contains("stats.request_reuse is 3, and no request is mapped")), "{problems:#?}");
+    assert!(problems.iter().any(|p| p.contains("counts.requests is 5")), "{problems:#?}");
+}
+
+/// Twenty thousand rows that look alike: looking through them for each would take minutes.
+#[test]
+fn many_rows_that_look_alike_are_proven_too() {
+    let rows = 20_000i64;
+    let users: ArrayRef = Arc::new(Int64Array::from_iter_values(0..rows));
+    let same: ArrayRef = Arc::new(Int64Array::from(vec![7; rows as usize]));
+    let text =
+        "input.shards = [\"in.parquet\"]\ncolumns.identity = \"u\"\ncompose.batch_size = 700\noutput.path = \"out\"";
+    let project = Project::new(text).file("in.parquet", &table(vec![("u", users), ("x", same)]));
+    for remainder in ["short", "drop"] {
+        let set = format!("compose.remainder={remainder}");
+        project.succeed(&["--overwrite", "--set", &set]);
+        assert_eq!(findings(&project, &["--against", "pipeline.toml", "--set", &set]), Vec::<Value>::new());
+    }
 }
 
 #[test]
