@@ -13,7 +13,7 @@ pub fn report(args: &ReportArgs) -> Outcome {
     if store::is_dir(&args.output) {
         return Err(Error::output(&args.output, "it is a folder", "name a file, such as report.html"));
     }
-    store::write(&args.output, crate::report::page(&dataset)?.as_bytes())?;
+    store::replace(&args.output, crate::report::page(&dataset)?.as_bytes())?;
     print(&format!("{}: written", args.output.display()))?;
     Ok(ExitCode::SUCCESS)
 }

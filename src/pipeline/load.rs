@@ -14,15 +14,23 @@ pub fn load(path: &Path, overrides: &[(String, String)]) -> Result<Pipeline> {
     let text = store::read_to_string(path)?;
     let name = path.display().to_string();
     let mut table: Table = toml::from_str(&text).map_err(|e| describe(&name, &text, &e))?;
+    let wrong = |table: &Table| table.clone().try_into::<PipelineFile>().err().map(|e| e.message().to_owned());
+    // What is wrong after each override.
+    let mut after = Vec::with_capacity(overrides.len());
     for (key, value) in overrides {
         set(&mut table, key, value)?;
+        after.push((key, wrong(&table)));
     }
     let file: PipelineFile = if overrides.is_empty() {
         toml::from_str(&text).map_err(|e| describe(&name, &text, &e))?
     } else {
         table.try_into().map_err(|merged| match toml::from_str::<PipelineFile>(&text) {
             Err(typed) if typed.message() == toml::de::Error::message(&merged) => describe(&name, &text, &typed),
-            _ => describe(&format!("{name} with --set"), "", &merged),
+            _ => {
+                let culprit = after.iter().find(|(_, wrong)| wrong.as_deref() == Some(merged.message()));
+                let at = culprit.map_or_else(|| format!("{name} with --set"), |(key, _)| format!("--set {key}"));
+                describe(&at, "", &merged)
+            }
         })?
     };
     resolve(file)

@@ -197,9 +197,11 @@ fn not_row_by_row(expr: &Expr) -> Option<&'static str> {
 fn describe(error: &PolarsError, sql: &str) -> String {
     const LONGEST: usize = 160;
     let mut message = error.to_string().replace(sql, "the predicate");
+    let mut repeats = false;
     for literal in sql.split('\'').skip(1).step_by(2).filter(|l| !l.is_empty()) {
-        message = message.replace(literal, "…");
+        message = message.replace(&format!("'{literal}'"), "'…'");
+        repeats |= message.contains(literal);
     }
     let tree = message.contains("Value(") || message.contains(" { ");
-    if tree || message.len() > LONGEST { NOT_UNDERSTOOD.into() } else { message }
+    if repeats || tree || message.len() > LONGEST { NOT_UNDERSTOOD.into() } else { message }
 }

@@ -1,22 +1,26 @@
 //! SQL as its standard has it, where Polars means something else.
 
+use std::fmt::Display;
 use std::ops::ControlFlow;
 
 use polars::prelude::{DataFrame, DataType, Expr, PlSmallStr, PolarsResult};
 use polars::sql::sql_expr;
-use sqlparser::ast::{Expr as Sql, SelectItem, visit_expressions_mut};
+use sqlparser::ast::{
+    BinaryOperator, Expr as Sql, Function, FunctionArg, FunctionArguments, SelectItem, visit_expressions_mut,
+};
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::{Parser, ParserOptions};
 use sqlparser::tokenizer::Token;
 
 /// The predicate of a text.
 pub fn predicate_expr(sql: &str) -> PolarsResult<Expr> {
-    sql_expr(with_truth_tests(sql).as_deref().unwrap_or(sql))
+    sql_expr(as_polars_means_it(sql).as_deref().unwrap_or(sql))
 }
 
-/// `x IS TRUE` and the like are true or false, also of a null, which Polars takes for a comparison. `None` where there is
-/// nothing to rewrite, or the text can't be parsed, which Polars says better.
-fn with_truth_tests(sql: &str) -> Option<String> {
+/// `x IS TRUE` and the like are true or false, also of a null, which Polars takes for a comparison; a remainder has the sign of
+/// what is divided, where Polars gives it that of the divisor. `None` where there is nothing to rewrite, or the text can't be
+/// parsed, which Polars says better.
+fn as_polars_means_it(sql: &str) -> Option<String> {
     let options = ParserOptions { trailing_commas: true, ..ParserOptions::default() };
     let mut parser = Parser::new(&GenericDialect).with_options(options).try_with_sql(sql).ok()?;
     let SelectItem::UnnamedExpr(mut expr) = parser.parse_select_item().ok()? else { return None };
@@ -24,12 +28,18 @@ fn with_truth_tests(sql: &str) -> Option<String> {
         return None;
     }
     let mut rewritten = false;
+    // Operands come before what they are in, so nothing is rewritten twice.
     let _ = visit_expressions_mut(&mut expr, |expr| {
         let text = match expr {
             Sql::IsTrue(of) => format!("COALESCE({of}, FALSE)"),
             Sql::IsNotTrue(of) => format!("NOT COALESCE({of}, FALSE)"),
             Sql::IsFalse(of) => format!("NOT COALESCE({of}, TRUE)"),
             Sql::IsNotFalse(of) => format!("COALESCE({of}, TRUE)"),
+            Sql::BinaryOp { left, op: BinaryOperator::Modulo, right } => remainder(&**left, &**right),
+            Sql::Function(call) => match arguments(call) {
+                Some([left, right]) => remainder(left, right),
+                None => return ControlFlow::<()>::Continue(()),
+            },
             _ => return ControlFlow::<()>::Continue(()),
         };
         let parsed = Parser::new(&GenericDialect).try_with_sql(&text).and_then(|mut parser| parser.parse_expr());
@@ -40,6 +50,17 @@ fn with_truth_tests(sql: &str) -> Option<String> {
         ControlFlow::Continue(())
     });
     rewritten.then(|| expr.to_string())
+}
+
+/// The arguments of `mod(a, b)`.
+fn arguments(call: &Function) -> Option<[&FunctionArg; 2]> {
+    let FunctionArguments::List(list) = &call.args else { return None };
+    let [left, right] = list.args.as_slice() else { return None };
+    call.name.to_string().eq_ignore_ascii_case("mod").then_some([left, right])
+}
+
+fn remainder(left: impl Display, right: impl Display) -> String {
+    format!("CASE WHEN ({left}) < 0 THEN 0 - ((0 - ({left})) % ABS({right})) ELSE ({left}) % ABS({right}) END")
 }
 
 /// Integers 64 bits wide, as Polars calculates in the width of the column and wraps. Unsigned ones that do not fit stay.
@@ -74,6 +95,23 @@ mod tests {
             ("(b IS NOT TRUE) IS NOT FALSE", [false, true, true]),
         ] {
             let out = frame().lazy().select([predicate_expr(sql).unwrap().alias("p")]).collect().unwrap();
+            let found: Vec<Option<bool>> = out.column("p").unwrap().bool().unwrap().iter().collect();
+            assert_eq!(found, expected.map(Some), "{sql}");
+        }
+    }
+
+    #[test]
+    fn a_remainder_has_the_sign_of_what_is_divided() {
+        let (a, b) = (Column::new("a".into(), [-5i64, 5, -6, 0]), Column::new("b".into(), [3i64, -3, 3, 3]));
+        let frame = DataFrame::new(4, vec![a, b]).unwrap();
+        for (sql, expected) in [
+            ("a % 3 = -2", [true, false, false, false]),
+            ("a % b = 2", [false, true, false, false]),
+            ("MOD(a, 3) = 0", [false, false, true, true]),
+            ("(a + 1) % 3 % 2 = -1", [true, false, false, false]),
+            ("a % 0 IS NULL", [true; 4]),
+        ] {
+            let out = frame.clone().lazy().select([predicate_expr(sql).unwrap().alias("p")]).collect().unwrap();
             let found: Vec<Option<bool>> = out.column("p").unwrap().bool().unwrap().iter().collect();
             assert_eq!(found, expected.map(Some), "{sql}");
         }

@@ -14,7 +14,8 @@ pub use staging::Staging;
 pub use tally::{DigestWriter, digest_file};
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -40,6 +41,19 @@ pub fn read_to_string(path: &Path) -> Result<String> {
 
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::write(path, bytes).map_err(|e| Error::io("write", path, e))
+}
+
+/// Writes a file whole, or leaves what was there.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !path.is_file() && exists(path) {
+        // A pipe or a terminal takes the bytes as they come.
+        return write(path, bytes);
+    }
+    let written = tempfile::Builder::new().permissions(PermissionsExt::from_mode(0o644)).tempfile_in(folder);
+    let written = written.and_then(|mut file| file.write_all(bytes).map(|()| file));
+    let file = written.map_err(|e| Error::io("write", path, e))?;
+    file.persist(path).map(drop).map_err(|e| Error::io("write", path, e.error))
 }
 
 pub fn remove_dir_all(path: &Path) -> Result<()> {

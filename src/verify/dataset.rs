@@ -67,10 +67,14 @@ impl Dataset {
             return Err(bad("there is no manifest, so this is no dataset".into()));
         }
         let text = store::read_to_string(&path)?;
-        let recorded: Recorded = serde_json::from_str(&text).map_err(|e| bad(format!("it is no manifest ({e})")))?;
-        if recorded.format != schema::FORMAT {
-            return Err(bad(format!("its format is `{}`, this build reads {}", recorded.format, schema::FORMAT)));
+        let no_manifest = |e: serde_json::Error| bad(format!("it is no manifest ({e})"));
+        let value: Value = serde_json::from_str(&text).map_err(no_manifest)?;
+        // Another version may lack what this one has.
+        let format = value["format"].as_str().unwrap_or_default();
+        if format != schema::FORMAT {
+            return Err(bad(format!("its format is `{format}`, this build reads {}", schema::FORMAT)));
         }
+        let recorded = Recorded::deserialize(value).map_err(no_manifest)?;
         let number =
             |at: &str| recorded.pipeline.pointer(at).and_then(Value::as_u64).filter(|n| *n > 0 && *n < 1 << 31);
         let batch_size = number("/compose/batch_size").ok_or_else(|| bad("it names no batch size".into()))?;
