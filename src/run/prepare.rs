@@ -65,7 +65,7 @@ pub fn prepare(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result
     progress.stage("reading footers", 0);
     let source = Source::open(source::discover(&p.shards)?, p.hive)?;
     check_columns(p, &source)?;
-    let folder = settings.spill_dir.clone().unwrap_or_else(|| store::nearest_folder(&p.output));
+    let folder = settings.spill_dir.clone().unwrap_or_else(|| store::scratch_folder(&p.output));
     let room = KeyRoom::new(settings.memory, folder);
     let Gathered { mut keys, left_out, mut spilled } = read_keys(p, &source, &tokenizer, &room, progress)?;
     if keys.is_empty() {

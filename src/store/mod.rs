@@ -9,7 +9,7 @@ mod tally;
 
 pub use column::{Column, Number};
 pub use parts::{MOST_PARTS, Parts, words};
-pub use scratch::{ScratchFile, nearest_folder};
+pub use scratch::{ScratchFile, scratch_folder};
 pub use staging::Staging;
 pub use tally::{DigestWriter, digest_file};
 

@@ -5,6 +5,8 @@ use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Access, access};
+
 use crate::error::{Error, Result};
 
 pub struct ScratchFile {
@@ -38,10 +40,12 @@ impl ScratchFile {
     }
 }
 
-/// The folder that holds a path, or the nearest above it that exists.
-pub fn nearest_folder(path: &Path) -> PathBuf {
+/// The folder that holds a path, or the nearest above it that exists; the system's for temporary files where nobody may write
+/// there, as a plan of somebody else's output needs none of it.
+pub fn scratch_folder(path: &Path) -> PathBuf {
     let above = path.ancestors().skip(1).find(|p| p.is_dir());
-    above.map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+    let folder = above.map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+    if access(&folder, Access::WRITE_OK).is_ok() { folder } else { std::env::temp_dir() }
 }
 
 #[cfg(test)]
@@ -58,7 +62,7 @@ mod tests {
         assert_eq!(&five, b"three");
         assert!(scratch.read_at(places[1] + 1, &mut five).is_err());
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
-        assert_eq!(nearest_folder(&dir.path().join("a/b/c")), dir.path());
-        assert_eq!(nearest_folder(Path::new("dataset")), Path::new("."));
+        assert_eq!(scratch_folder(&dir.path().join("a/b/c")), dir.path());
+        assert_eq!(scratch_folder(Path::new("dataset")), Path::new("."));
     }
 }
