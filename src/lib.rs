@@ -22,6 +22,7 @@ pub mod compose;
 pub mod dataset;
 pub mod dedup;
 pub mod error;
+pub mod guide;
 pub mod heap;
 pub mod identity;
 pub mod keys;

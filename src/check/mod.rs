@@ -101,6 +101,8 @@ pub fn figures(stats: &Value, counts: &Value) -> Figures {
     let known = |name: &str, value: f64| value > 0.0 || !of_roles.contains(&name);
     let counts = counts.as_object().into_iter().flatten();
     out.extend(counts.map(|(n, v)| (format!("counts.{n}"), v.as_f64().filter(|value| known(n, *value)))));
+    // It is there where requests are mapped.
+    out.entry("counts.mixed_requests".into()).or_insert(None);
     out
 }
 

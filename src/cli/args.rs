@@ -1,6 +1,6 @@
 //! Flags as typed, and their translation into pipeline overrides.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
@@ -8,6 +8,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use crate::error::{Error, Result};
 use crate::pipeline::{self, Pipeline};
 use crate::run::Settings;
+use crate::store;
 
 /// Pre-composed training batches with exact same-user masks, from Parquet logs.
 ///
@@ -46,6 +47,9 @@ pub struct VerifyArgs {
     /// Set a key of that pipeline, as for `run`.
     #[arg(long = "set", value_name = "KEY=VALUE", requires = "against")]
     pub sets: Vec<String>,
+    /// The input that the run had, as for `run`.
+    #[arg(long, value_name = "LOCATION", requires = "against")]
+    pub input: Vec<String>,
     /// Check the rows of only this share of the batches, such as 5%.
     #[arg(long, value_name = "SHARE")]
     pub sample: Option<String>,
@@ -55,7 +59,9 @@ pub struct VerifyArgs {
 
 impl VerifyArgs {
     pub fn sets(&self) -> Result<Vec<(String, String)>> {
-        split_sets(&self.sets)
+        let mut sets = split_sets(&self.sets)?;
+        sets.extend(input_set(&self.input)?);
+        Ok(sets)
     }
 }
 
@@ -108,8 +114,9 @@ pub struct PipelineArgs {
     /// Set any pipeline key, as TOML (a bare word is a string): --set compose.batch_size=1024.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub sets: Vec<String>,
-    /// A file, directory or glob to read; replaces input.shards, may be repeated.
-    #[arg(long, value_name = "PATH")]
+    /// A file, directory or glob to read; @FILE names a list of them, one a line, and - the same on standard input. Replaces
+    /// input.shards, may be repeated.
+    #[arg(long, value_name = "LOCATION")]
     pub input: Vec<String>,
     /// Where the dataset goes; replaces output.path.
     #[arg(long, value_name = "DIR")]
@@ -154,11 +161,7 @@ impl PipelineArgs {
         // Fails only if a pool was set up before, which then stays in use.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(self.threads.unwrap_or(0)).build_global();
         let mut sets = split_sets(&self.sets)?;
-        let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
-        if !self.input.is_empty() {
-            let list: Vec<String> = self.input.iter().map(|i| quoted(i)).collect();
-            sets.push(("input.shards".into(), format!("[{}]", list.join(", "))));
-        }
+        sets.extend(input_set(&self.input)?);
         if let Some(output) = &self.output {
             sets.push(("output.path".into(), quoted(output)));
         }
@@ -172,6 +175,47 @@ impl PipelineArgs {
         };
         Ok((pipeline::load(&self.pipeline, &sets)?, settings))
     }
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+/// What `--input` sets, if it is there.
+fn input_set(inputs: &[String]) -> Result<Option<(String, String)>> {
+    if inputs.is_empty() {
+        return Ok(None);
+    }
+    let list: Vec<String> = listed(inputs)?.iter().map(|location| quoted(location)).collect();
+    Ok(Some(("input.shards".into(), format!("[{}]", list.join(", ")))))
+}
+
+/// Locations, and those that lists name, a line each: of `@FILE`, or of standard input for `-`.
+fn listed(inputs: &[String]) -> Result<Vec<String>> {
+    let mut all = Vec::new();
+    for input in inputs {
+        let (name, text) = match input.as_str() {
+            "-" => {
+                let read = std::io::read_to_string(std::io::stdin());
+                ("standard input", read.map_err(|e| Error::io("read", "standard input", e))?)
+            }
+            input => match input.strip_prefix('@') {
+                Some(path) => (input, store::read_to_string(Path::new(path))?),
+                None => {
+                    all.push(input.to_owned());
+                    continue;
+                }
+            },
+        };
+        let before = all.len();
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        all.extend(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned));
+        if all.len() == before {
+            let problem = format!("{name} names no location");
+            return Err(Error::pipeline("--input", problem, "write one location a line"));
+        }
+    }
+    Ok(all)
 }
 
 fn split_sets(sets: &[String]) -> Result<Vec<(String, String)>> {

@@ -41,7 +41,9 @@ pub fn main() -> ExitCode {
         args::Command::Schema => schema::schema(),
     };
     outcome.unwrap_or_else(|error| {
-        eprintln!("error: {error}");
+        // Names of files may hold anything.
+        let told: String = error.to_string().chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+        eprintln!("error: {told}");
         ExitCode::from(2)
     })
 }

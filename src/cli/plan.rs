@@ -13,7 +13,9 @@ pub fn plan(args: &PipelineArgs) -> Outcome {
     let prepared = run::prepare(&pipeline, &settings, &progress)?;
     let figures = run::figures(&pipeline, &prepared)?;
     let baselines = run::baselines(&pipeline, &prepared)?;
-    let advice = run::advice(&pipeline, &prepared)?;
+    let shares = run::rule_shares(&pipeline, &prepared)?;
+    let warnings = run::warnings(&pipeline, &prepared, &shares);
+    let advice = run::advice(&pipeline, &prepared, &shares)?;
     let memory = run::memory(&pipeline, &prepared, settings.memory);
     let classes = run::class_balance(&prepared)?;
     drop(progress);
@@ -24,6 +26,7 @@ pub fn plan(args: &PipelineArgs) -> Outcome {
             "baselines": baselines,
             "classes": classes,
             "memory": memory,
+            "warnings": warnings,
             "advice": advice,
         }))?,
         Format::Text => {
@@ -45,6 +48,7 @@ pub fn plan(args: &PipelineArgs) -> Outcome {
             if !classes.is_empty() {
                 text.push_str(&format!("\n\n{}", table::classes(&classes)));
             }
+            warnings.iter().for_each(|w| text.push_str(&format!("\n\nwarning: {w}")));
             advice.iter().for_each(|a| text.push_str(&format!("\n\nnote: {a}")));
             print(&text)?;
         }

@@ -29,7 +29,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::error::{Error, Result};
 use crate::keys::KeyPlane;
-use crate::pipeline::{Mode, Pipeline, Remainder};
+use crate::pipeline::{Mode, Pipeline, Remainder, Scarce};
 
 /// Decides which rows meet in which batch. Of the plane it looks at identities, and at requests or labels where the mode is
 /// about them; times have made the windows.
@@ -47,6 +47,17 @@ pub fn compose(plane: &KeyPlane, windows: Windows, p: &Pipeline) -> Result<Plan>
 
 /// Whether so many rows of so many examples can be a dataset.
 pub fn check(rows: usize, examples: usize, p: &Pipeline) -> Result<()> {
+    let drops_groups = p.group.as_ref().is_some_and(|group| group.scarce == Scarce::Drop);
+    if rows == 0 && p.remainder == Remainder::Drop && drops_groups {
+        return Err(Error::pipeline(
+            "compose.group",
+            format!(
+                "{examples} rows fill no group, or their groups no batch of {}, and scarce and remainder = \"drop\" drop them",
+                p.batch_size
+            ),
+            "use smaller quotas or a smaller batch_size, or scarce = \"repeat\" or \"rest\" and remainder = \"pad\"",
+        ));
+    }
     if rows == 0 && p.remainder == Remainder::Drop {
         return Err(Error::pipeline(
             "compose.batch_size",

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::keys::KeyPlane;
+use crate::keys::{KeyPlane, from_ordered_bits};
 use crate::pipeline::{Pipeline, Window};
 
 /// Rows in precedence (time, then input order), cut where windows end.
@@ -52,6 +52,7 @@ fn whole_batches(mut ends: Vec<usize>, batch_size: usize) -> Vec<usize> {
 pub struct WindowEnds {
     window: Option<Window>,
     unit_nanos: u64,
+    is_float: bool,
     rows: usize,
     /// The window of the last row.
     last: Option<i128>,
@@ -66,13 +67,20 @@ impl WindowEnds {
             (Some(Window::Nanoseconds(_)), ..) => {
                 return Err(Error::pipeline(
                     "compose.window",
-                    "a duration needs a date or timestamp, and columns.time is an integer of unknown unit",
-                    "use a number of rows, or write the column as a timestamp",
+                    "a duration needs a date or timestamp, and columns.time is a number of unknown unit",
+                    "say the unit with columns.time_unit (\"s\", \"ms\", \"us\" or \"ns\"), or use a number of rows",
                 ));
             }
             _ => 0,
         };
-        Ok(WindowEnds { window: p.window, unit_nanos: unit, rows: 0, last: None, ends: Vec::new() })
+        Ok(WindowEnds {
+            window: p.window,
+            unit_nanos: unit,
+            is_float: shape.time_is_float,
+            rows: 0,
+            last: None,
+            ends: Vec::new(),
+        })
     }
 
     /// Takes the next row, with its time if a duration cuts.
@@ -86,13 +94,24 @@ impl WindowEnds {
                 }
             }
             Some(Window::Nanoseconds(nanos)) => {
-                let window = (i128::from(time) * i128::from(self.unit_nanos)).div_euclid(i128::from(nanos));
+                let window = self.nanos(time).div_euclid(i128::from(nanos));
                 if self.last.replace(window).is_some_and(|last| last != window) {
                     self.ends.push(self.rows);
                 }
             }
         }
         self.rows += 1;
+    }
+
+    /// Nanoseconds from the epoch.
+    fn nanos(&self, time: i64) -> i128 {
+        let unit = i128::from(self.unit_nanos);
+        if !self.is_float {
+            return i128::from(time) * unit;
+        }
+        let time = from_ordered_bits(time);
+        let whole = time.floor();
+        (whole as i128).saturating_mul(unit).saturating_add(((time - whole) * unit as f64).floor() as i128)
     }
 
     /// The ends, ascending; the last is the number of rows.

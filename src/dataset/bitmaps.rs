@@ -22,7 +22,7 @@ use parquet::schema::types::ColumnDescPtr;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// An encoded column chunk, and what its footer says.
-pub struct BitmapChunk {
+pub struct EncodedChunk {
     pub bytes: Bytes,
     pub close: ColumnCloseResult,
 }
@@ -33,7 +33,7 @@ pub fn encode_bitmaps(
     descriptor: &ColumnDescPtr,
     properties: &WriterPropertiesPtr,
     batches: &[ArrayRef],
-) -> Result<BitmapChunk> {
+) -> Result<EncodedChunk> {
     let path = descriptor.path();
     let batches: Vec<Batch<'_>> = batches.iter().map(Batch::of).collect::<Result<_>>()?;
     let mut sink = TrackedWrite::new(Vec::new());
@@ -53,7 +53,7 @@ pub fn encode_bitmaps(
             write(descriptor, &Arc::new(plain), Box::new(SerializedPageWriter::new(&mut sink)), rows)?
         }
     };
-    Ok(BitmapChunk { bytes: sink.into_inner()?.into(), close })
+    Ok(EncodedChunk { bytes: sink.into_inner()?.into(), close })
 }
 
 /// Writes the values, some at a time.

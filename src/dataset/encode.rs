@@ -12,7 +12,8 @@ use parquet::file::writer::SerializedRowGroupWriter;
 use parquet::schema::types::ColumnDescPtr;
 use rayon::prelude::*;
 
-use super::bitmaps::{BitmapChunk, encode_bitmaps};
+use super::bitmaps::{EncodedChunk, encode_bitmaps};
+use super::ordered::encode_ordered;
 use crate::error::{Error, Result};
 use crate::schema;
 
@@ -23,21 +24,22 @@ pub type ColumnSource<'a> = Box<dyn Iterator<Item = Result<ArrayRef>> + Send + '
 /// An encoded column chunk.
 pub enum Chunk {
     Arrow(ArrowColumnChunk),
-    Bitmaps(BitmapChunk),
+    /// Of bitmaps, or an ordered dictionary.
+    Own(EncodedChunk),
 }
 
 impl Chunk {
     pub fn rows(&self) -> u64 {
         match self {
             Chunk::Arrow(chunk) => chunk.close().rows_written,
-            Chunk::Bitmaps(chunk) => chunk.close.rows_written,
+            Chunk::Own(chunk) => chunk.close.rows_written,
         }
     }
 
     pub fn append<W: Write + Send>(self, group: &mut SerializedRowGroupWriter<'_, W>) -> Result<(), ParquetError> {
         match self {
             Chunk::Arrow(chunk) => chunk.append_to_row_group(group),
-            Chunk::Bitmaps(chunk) => group.append_column(&chunk.bytes, chunk.close),
+            Chunk::Own(chunk) => group.append_column(&chunk.bytes, chunk.close),
         }
     }
 }
@@ -66,6 +68,7 @@ impl Encoder<'_> {
             .into_par_iter()
             .map(|(field, column, first, writers)| match field.name().as_str() {
                 schema::SAME_USER | schema::NEGATIVES => self.bitmaps(field, &self.leaves[first], column),
+                _ if field.dict_is_ordered() == Some(true) => self.ordered(field, &self.leaves[first], column),
                 _ => self.arrays(field, writers, column),
             })
             .collect::<Result<_>>()?;
@@ -75,7 +78,13 @@ impl Encoder<'_> {
     fn bitmaps(&self, field: &FieldRef, leaf: &ColumnDescPtr, column: ColumnSource<'_>) -> Result<Vec<Chunk>> {
         let batches: Vec<ArrayRef> = column.collect::<Result<_>>()?;
         let chunk = encode_bitmaps(leaf, self.properties, &batches).map_err(|e| self.failed(field, &e))?;
-        Ok(vec![Chunk::Bitmaps(chunk)])
+        Ok(vec![Chunk::Own(chunk)])
+    }
+
+    fn ordered(&self, field: &FieldRef, leaf: &ColumnDescPtr, column: ColumnSource<'_>) -> Result<Vec<Chunk>> {
+        let arrays: Vec<ArrayRef> = column.collect::<Result<_>>()?;
+        let chunk = encode_ordered(leaf, &arrays).map_err(|e| self.failed(field, &e))?;
+        Ok(vec![Chunk::Own(chunk)])
     }
 
     fn arrays(

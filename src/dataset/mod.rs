@@ -10,11 +10,12 @@ mod cuts;
 mod encode;
 mod encoding;
 mod manifest;
+mod ordered;
 mod shards;
 mod tables;
 mod trial;
 
-pub use bitmaps::{BitmapChunk, encode_bitmaps};
+pub use bitmaps::{EncodedChunk, encode_bitmaps};
 pub use commit::{check_inputs, check_target, commit, holds_dataset};
 pub use cuts::{Cuts, ShardCut};
 pub use encode::ColumnSource;

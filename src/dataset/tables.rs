@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Float32Array, Int32Array, Int64Array, ListArray, RecordBatch};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Float32Array, Float64Array, Int32Array, Int64Array, ListArray, RecordBatch,
+};
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
@@ -19,6 +21,7 @@ use super::encode::{ColumnSource, Encoder};
 use super::encoding::{LeafEncoding, set_encoding};
 use super::manifest::TableRecord;
 use crate::error::{Error, Result};
+use crate::keys::from_ordered_bits;
 use crate::schema;
 use crate::stats::BatchStats;
 use crate::store::{self, DigestWriter};
@@ -38,7 +41,14 @@ pub fn write_stats(
         |f: &dyn Fn(&BatchStats) -> Option<i64>| Arc::new(batches.iter().map(f).collect::<Int64Array>()) as ArrayRef;
     let times = |f: &dyn Fn((i64, i64)) -> i64| -> Result<ArrayRef> {
         let raw = long(&|b| b.time.map(f));
-        let raw = if time_type == DataType::Date32 { cast(&raw, &DataType::Int32) } else { Ok(raw) };
+        let raw = match &time_type {
+            DataType::Date32 => cast(&raw, &DataType::Int32),
+            t if t.is_floating() => {
+                let bits: &Int64Array = raw.as_primitive();
+                Ok(Arc::new(bits.iter().map(|bits| bits.map(from_ordered_bits)).collect::<Float64Array>()) as ArrayRef)
+            }
+            _ => Ok(raw),
+        };
         raw.and_then(|raw| cast(&raw, &time_type))
             .map_err(|e| Error::output(root.join(schema::STATS), e.to_string(), "map another time column"))
     };

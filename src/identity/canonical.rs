@@ -4,7 +4,7 @@
 //! |---|---|
 //! | null at input row `r` | `00`, `r` as u64 LE (each null is a value of its own; `r` counts over all shards) |
 //! | boolean | `01`, one byte 0 or 1 |
-//! | integer of any width | `02`, i128 LE |
+//! | integer of any width, decimal of scale 0, float that is a whole number | `02`, i128 LE |
 //! | string | `03`, length in bytes as u64 LE, UTF-8 |
 //! | binary | `04`, length as u64 LE, bytes |
 //! | date | `05`, days since the epoch as i64 LE |
@@ -12,7 +12,7 @@
 //! | timestamp with a zone | `07`, nanoseconds since the epoch, UTC, as i128 LE |
 //! | composite of `n` parts | `08`, `n` as u32 LE, the parts' encodings in order |
 //!
-//! A dictionary encodes as its values. Every encoding is self-delimiting, so composites are injective.
+//! A dictionary encodes as its values, NaN as null. Every encoding is self-delimiting, so composites are injective.
 //!
 //! Test vectors (XXH3-128 of the bytes, hex), pinned by `vectors_are_stable` below:
 //!
@@ -30,6 +30,7 @@ use arrow::datatypes::*;
 use crate::error::{Error, Place, Result};
 
 use super::hasher::Tokenizer;
+use super::roles::TAKEN;
 
 const NULL: u8 = 0;
 const BOOLEAN: u8 = 1;
@@ -43,38 +44,12 @@ const COMPOSITE: u8 = 8;
 
 const DAY_MS: i64 = 86_400_000;
 
-/// What a column may be when it plays a role.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Boolean,
-    Integer,
-    String,
-    Binary,
-    Date,
-    Timestamp,
-}
-
-/// The kind of a type that may play a role; `None` for all others.
-pub fn role_kind(data_type: &DataType) -> Option<Kind> {
-    match data_type {
-        DataType::Boolean => Some(Kind::Boolean),
-        t if t.is_integer() => Some(Kind::Integer),
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Some(Kind::String),
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
-            Some(Kind::Binary)
-        }
-        DataType::Date32 | DataType::Date64 => Some(Kind::Date),
-        DataType::Timestamp(..) => Some(Kind::Timestamp),
-        DataType::Dictionary(_, value) => role_kind(value),
-        _ => None,
-    }
-}
-
 /// A column ready to be encoded value by value.
 enum Values<'a> {
     Boolean(&'a BooleanArray),
     Integer(ArrayRef),
     Unsigned(ArrayRef),
+    Decimal(ArrayRef),
     Utf8(ArrayRef),
     Binary(ArrayRef),
     Fixed(&'a FixedSizeBinaryArray),
@@ -88,6 +63,7 @@ fn prepare<'a>(array: &'a dyn Array, name: &str) -> Result<Values<'a>> {
         DataType::Boolean => Values::Boolean(array.as_boolean()),
         DataType::UInt64 => Values::Unsigned(widen(&DataType::UInt64)?),
         t if t.is_integer() => Values::Integer(widen(&DataType::Int64)?),
+        DataType::Decimal128(_, 0) => Values::Decimal(widen(array.data_type())?),
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Values::Utf8(widen(&DataType::Utf8View)?),
         DataType::FixedSizeBinary(_) => Values::Fixed(array.as_fixed_size_binary()),
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView => {
@@ -114,11 +90,7 @@ fn prepare<'a>(array: &'a dyn Array, name: &str) -> Result<Values<'a>> {
 }
 
 fn unfit(name: &str, data_type: &DataType, why: &str) -> Error {
-    Error::input(
-        Place::column(name),
-        format!("{data_type} can't be a key ({why})"),
-        "use an integer, boolean, string, binary, date, timestamp, or a dictionary of these",
-    )
+    Error::input(Place::column(name), format!("{data_type} can't be a key ({why})"), TAKEN)
 }
 
 impl Values<'_> {
@@ -126,7 +98,8 @@ impl Values<'_> {
         match self {
             Values::Boolean(a) => a.is_null(i),
             Values::Fixed(a) => a.is_null(i),
-            Values::Integer(a) | Values::Unsigned(a) | Values::Utf8(a) | Values::Binary(a) => a.is_null(i),
+            Values::Integer(a) | Values::Unsigned(a) | Values::Decimal(a) => a.is_null(i),
+            Values::Utf8(a) | Values::Binary(a) => a.is_null(i),
             Values::Date(a, _) | Values::Timestamp(a, ..) => a.is_null(i),
         }
     }
@@ -139,6 +112,9 @@ impl Values<'_> {
             Values::Boolean(a) => a.value(i) == a.value(j),
             Values::Integer(a) | Values::Date(a, _) | Values::Timestamp(a, ..) => ints(a),
             Values::Unsigned(a) => a.as_primitive::<UInt64Type>().value(i) == a.as_primitive::<UInt64Type>().value(j),
+            Values::Decimal(a) => {
+                a.as_primitive::<Decimal128Type>().value(i) == a.as_primitive::<Decimal128Type>().value(j)
+            }
             Values::Utf8(a) => a.as_string_view().value(i) == a.as_string_view().value(j),
             Values::Binary(a) => a.as_binary_view().value(i) == a.as_binary_view().value(j),
             Values::Fixed(a) => a.value(i) == a.value(j),
@@ -152,6 +128,7 @@ impl Values<'_> {
             Values::Boolean(a) => out.extend([BOOLEAN, u8::from(a.value(i))]),
             Values::Integer(a) => fixed(out, INTEGER, i128::from(int(a))),
             Values::Unsigned(a) => fixed(out, INTEGER, i128::from(a.as_primitive::<UInt64Type>().value(i))),
+            Values::Decimal(a) => fixed(out, INTEGER, a.as_primitive::<Decimal128Type>().value(i)),
             Values::Utf8(a) => delimited(out, STRING, a.as_string_view().value(i).as_bytes()),
             Values::Binary(a) => delimited(out, BINARY, a.as_binary_view().value(i)),
             Values::Fixed(a) => delimited(out, BINARY, a.value(i)),

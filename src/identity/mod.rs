@@ -11,9 +11,12 @@ mod hasher;
 mod join;
 mod partitions;
 mod plane;
+mod roles;
 mod runs;
+mod times;
 
-pub use canonical::{Kind, role_kind};
 pub use hasher::{KeyFacts, Tokenizer};
 pub use join::LeftOut;
 pub use plane::{Gathered, KeyChunk, PlaneBuilder};
+pub use roles::{Kind, TAKEN, role_kind};
+pub use times::tick;

@@ -3,15 +3,17 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
-use arrow::compute::{cast, filter};
-use arrow::datatypes::{DataType, Int64Type};
+use arrow::array::{Array, ArrayRef, BooleanArray};
+use arrow::compute::filter;
+use arrow::datatypes::DataType;
 
 use super::canonical::{any_null, flatten};
 use super::hasher::Tokenizer;
 use super::join::{ChunkKeys, Joined, LeftOut, Texts};
 use super::partitions::{Partitions, Settled, Wanted};
+use super::roles::{self, as_integers, without_nan};
 use super::runs::{KeyColumn, Run};
+use super::times;
 use crate::error::{Error, Place, Result};
 use crate::keys::{Codes, FiledKeys, KeyPlane, Keys, Labels};
 use crate::pipeline::{Field, Nulls, Pipeline, Rule};
@@ -38,10 +40,11 @@ pub struct PlaneBuilder {
     identity_width: usize,
     /// The identity, then `fields`, then the label.
     keys: Vec<KeyColumn>,
-    /// Fields beside identity, label and time, each one column.
+    /// Fields beside identity, label and time.
     fields: Vec<Field>,
     label: bool,
-    time: bool,
+    /// The type that the input has of times.
+    time: Option<DataType>,
     /// Where keys go that the memory has no room for; `None`: it has.
     folder: Option<PathBuf>,
     room: u64,
@@ -61,50 +64,55 @@ pub struct Gathered {
 
 impl PlaneBuilder {
     /// For up to `rows` rows. Tokens are held up to `room` bytes, and keys if all fit there; the others go into nameless files
-    /// in `scratch_dir`.
-    pub fn new(p: &Pipeline, tokenizer: &Tokenizer, rows: u32, room: u64, scratch_dir: PathBuf) -> Result<Self> {
+    /// in `scratch_dir`. `time`: the type that the input has of times, where they are mapped.
+    pub fn new(
+        p: &Pipeline,
+        tokenizer: &Tokenizer,
+        time: Option<DataType>,
+        rows: u32,
+        (room, scratch_dir): (u64, PathBuf),
+    ) -> Result<Self> {
         let mut fields: Vec<Field> = Vec::new();
         let named = p.rules.iter().flat_map(|r| match r {
             Rule::Same(fields) => fields.as_slice(),
             Rule::KnownPositive => &[],
         });
-        let roles = [(Field::Request, &p.request), (Field::Item, &p.item)];
-        let mapped = roles.iter().filter(|(_, column)| column.is_some()).map(|(field, _)| field);
+        let roles = [(Field::Request, !p.request.is_empty()), (Field::Item, p.item.is_some())];
+        let mapped = roles.iter().filter(|(_, mapped)| *mapped).map(|(field, _)| field);
         for field in mapped.chain(&p.dedup_key).chain(named) {
             if !matches!(field, Field::Identity | Field::Label) && !fields.contains(field) {
                 fields.push(field.clone());
             }
         }
-        let column = |field: &Field| -> String {
-            let name = match field {
-                Field::Request => p.request.as_ref(),
-                Field::Item => p.item.as_ref(),
-                Field::Column(name) => Some(name),
-                Field::Identity | Field::Label => None,
-            };
-            name.cloned().unwrap_or_default()
+        let columns = |field: &Field| -> Vec<String> {
+            match field {
+                Field::Request => p.request.clone(),
+                Field::Item => p.item.clone().into_iter().collect(),
+                Field::Column(name) => vec![name.clone()],
+                Field::Identity | Field::Label => Vec::new(),
+            }
         };
         let mut names = p.identity.clone();
-        names.extend(fields.iter().map(column));
+        names.extend(fields.iter().flat_map(columns));
         names.extend(p.label.clone());
         names.extend(p.time.clone());
         // Only the tokens of identities and items reach the output; for the rest, the fast hash does.
-        let fast = |name: String| KeyColumn { names: vec![name], tokenizer: Tokenizer::xxh3() };
+        let fast = |names: Vec<String>| KeyColumn { names, tokenizer: Tokenizer::xxh3() };
         let mut keys = vec![KeyColumn { names: p.identity.clone(), tokenizer: tokenizer.clone() }];
         keys.extend(fields.iter().map(|field| match field {
-            Field::Item => KeyColumn { names: vec![column(field)], tokenizer: tokenizer.clone() },
-            _ => fast(column(field)),
+            Field::Item => KeyColumn { names: columns(field), tokenizer: tokenizer.clone() },
+            _ => fast(columns(field)),
         }));
-        keys.extend(p.label.clone().map(fast));
-        let (time, positive) = (p.time.is_some(), p.positive.is_some());
-        let row_bytes = 4 * (1 + keys.len()) + if time { 8 } else { 0 } + usize::from(positive);
+        keys.extend(p.label.clone().map(|name| fast(vec![name])));
+        let positive = p.positive.is_some();
+        let row_bytes = 4 * (1 + keys.len()) + if time.is_some() { 8 } else { 0 } + usize::from(positive);
         let runs = Partitions::new(keys.len(), room, &scratch_dir);
         let folder = (u64::from(rows) * row_bytes as u64 > room).then_some(scratch_dir);
         Ok(PlaneBuilder {
             names,
             nulls: p.nulls,
             identity_width: p.identity.len(),
-            joined: Mutex::new(Joined::new(runs, time, positive, folder.as_deref())?),
+            joined: Mutex::new(Joined::new(runs, time.is_some(), positive, folder.as_deref())?),
             keys,
             fields,
             label: p.label.is_some(),
@@ -135,7 +143,8 @@ impl PlaneBuilder {
         let filtered = keep.iter().filter(|k| !**k).count() as u64;
         let mut null_identity = 0;
         if self.nulls != Nulls::Distinct
-            && let Some(nulls) = any_null(&chunk.columns[..self.identity_width])
+            && let Some(nulls) =
+                any_null(&chunk.columns[..self.identity_width].iter().map(without_nan).collect::<Vec<_>>())
         {
             for (i, keep) in keep.iter_mut().enumerate().filter(|(i, keep)| **keep && nulls[*i]) {
                 if self.nulls == Nulls::Error {
@@ -158,21 +167,34 @@ impl PlaneBuilder {
             .map(|c| if all { Ok(Arc::clone(c)) } else { filter(c, &mask) })
             .collect::<Result<_, _>>()
             .map_err(|e| Error::damaged(chunk.place.clone(), e))?;
-        let (identity, rest) = columns.split_at(self.identity_width);
-        let (fields, rest) = rest.split_at(self.fields.len());
-        let parts: Vec<&[ArrayRef]> =
-            std::iter::once(identity).chain(fields.iter().map(std::slice::from_ref)).collect();
-        let keys: Vec<(&KeyColumn, &[ArrayRef])> = self.keys.iter().zip(parts).collect();
+        let row = |i: usize| input_row[i] - chunk.first_row;
+        let (keyed, times) = columns.split_at(columns.len() - usize::from(self.time.is_some()));
+        let keyed: Vec<ArrayRef> = keyed
+            .iter()
+            .zip(&self.names)
+            .map(|(column, name)| as_integers(column, &chunk.place, name, row))
+            .collect::<Result<_>>()?;
+        let mut rest = keyed.as_slice();
+        let mut keys: Vec<(&KeyColumn, &[ArrayRef])> = Vec::with_capacity(self.keys.len());
+        for key in &self.keys {
+            let (own, others) = rest.split_at(key.names.len());
+            keys.push((key, own));
+            rest = others;
+        }
+        let labels = if self.label { keys.pop() } else { None };
         // A file may be a single row group: its columns go to different cores.
         let mut runs = in_parallel(&keys, |_| 0, |(key, parts)| key.runs(parts, |i| i as u32, &input_row))?;
         let mut texts = Texts::new();
-        if let (true, Some(key), Some(column)) = (self.label, self.keys.last(), rest.first()) {
+        if let Some((key, [column])) = labels {
             let (labels, of_labels) = label_runs(key, column, &input_row)?;
             runs.push(labels);
             texts = of_labels;
         }
-        let time = match (self.time, rest.last()) {
-            (true, Some(column)) => Some(self.times(&chunk.place, column, |i| input_row[i] - chunk.first_row)?),
+        let time = match (&self.time, times.first()) {
+            (Some(wanted), Some(column)) => {
+                let name = self.names.last().map(String::as_str).unwrap_or_default();
+                Some(times::times(column, wanted, &chunk.place.clone().with_column(name), row)?)
+            }
             _ => None,
         };
         Ok(ChunkKeys {
@@ -185,23 +207,6 @@ impl PlaneBuilder {
             input_row,
             left_out: LeftOut { filtered, null_identity },
         })
-    }
-
-    fn times(&self, place: &Place, column: &ArrayRef, row: impl Fn(usize) -> u32) -> Result<Vec<i64>> {
-        let name = self.names.last().cloned().unwrap_or_default();
-        let plain = flatten(column);
-        let fail = |problem: String, remedy: &str| Err(Error::input(place.clone().with_column(&name), problem, remedy));
-        if let Some(i) = plain.logical_nulls().and_then(|n| (0..n.len()).find(|i| n.is_null(*i))) {
-            return fail(format!("row {} of this row group has no time", row(i)), "filter such rows with input.where");
-        }
-        let wide = match plain.data_type() {
-            DataType::Date32 => cast(&plain, &DataType::Int32).and_then(|a| cast(&a, &DataType::Int64)),
-            _ => cast(&plain, &DataType::Int64),
-        };
-        match wide {
-            Ok(wide) if wide.null_count() == 0 => Ok(wide.as_primitive::<Int64Type>().values().to_vec()),
-            _ => fail("a time does not fit 64 signed bits".into(), "filter such rows with input.where"),
-        }
     }
 
     /// The keys of all chunks.
@@ -266,20 +271,12 @@ fn label_runs(key: &KeyColumn, column: &ArrayRef, input_row: &[u32]) -> Result<(
     let present = filter(&plain, &mask).map_err(fail)?;
     let rows: Vec<u32> = valid.iter().map(|i| input_row[*i as usize]).collect();
     let runs = key.runs(&[Arc::clone(&present)], |i| valid[i], &rows)?;
-    let binary = matches!(super::role_kind(plain.data_type()), Some(super::Kind::Binary));
-    // A zone by name can't be written out; the instant in UTC can.
-    let present = match present.data_type() {
-        DataType::Timestamp(unit, Some(_)) => cast(&present, &DataType::Int64)
-            .and_then(|ticks| cast(&ticks, &DataType::Timestamp(*unit, Some("+00:00".into()))))
-            .map_err(fail)?,
-        _ => present,
-    };
-    let text = if binary { None } else { Some(cast(&present, &DataType::Utf8View).map_err(fail)?) };
+    let all = roles::texts(&present).map_err(fail)?;
     let mut texts = Texts::new();
     for run in &runs {
-        texts.entry(run.token).or_insert_with(|| match &text {
-            Some(text) => text.as_string_view().value(valid.partition_point(|row| *row < run.row)).to_owned(),
-            None => format!("binary label {:08x}", run.token >> 96),
+        texts.entry(run.token).or_insert_with(|| {
+            let text = all[valid.partition_point(|row| *row < run.row)].clone();
+            text.unwrap_or_else(|| format!("binary label {:08x}", run.token >> 96))
         });
     }
     Ok((runs, texts))

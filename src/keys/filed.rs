@@ -39,6 +39,17 @@ impl Keys {
         self.len() == 0
     }
 
+    /// Whether an input row is an example.
+    ///
+    /// # Errors
+    /// A scratch file that can't be read.
+    pub fn has_row(&self, input_row: u32) -> Result<bool> {
+        Ok(match self {
+            Keys::Held(plane) => plane.input_row.binary_search(&input_row).is_ok(),
+            Keys::Filed(filed) => filed.place_of(u64::from(input_row))? < filed.place_of(u64::from(input_row) + 1)?,
+        })
+    }
+
     /// What is not by row: tokens, the text of labels, which columns there are. It may have rows too.
     pub fn shape(&self) -> &KeyPlane {
         match self {

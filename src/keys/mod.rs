@@ -11,4 +11,4 @@ mod plane;
 
 pub use filed::{FiledKeys, Key, Keys};
 pub use parted::PartedKeys;
-pub use plane::{Codes, KeyPlane, Labels};
+pub use plane::{Codes, KeyPlane, Labels, from_ordered_bits, ordered_bits};

@@ -48,6 +48,18 @@ pub struct Labels {
     pub text: Arc<Vec<Option<String>>>,
 }
 
+/// A finite float as an integer: in order as floats are, equal where they are equal.
+pub fn ordered_bits(x: f64) -> i64 {
+    // Zeros of both signs are one.
+    let bits = (x + 0.0).to_bits() as i64;
+    bits ^ (((bits >> 63) as u64) >> 1) as i64
+}
+
+/// The float of [`ordered_bits`].
+pub fn from_ordered_bits(bits: i64) -> f64 {
+    f64::from_bits((bits ^ (((bits >> 63) as u64) >> 1) as i64) as u64)
+}
+
 /// All keys of all rows, column by column.
 #[derive(Debug, Clone, Default)]
 pub struct KeyPlane {
@@ -57,10 +69,11 @@ pub struct KeyPlane {
     pub request: Option<Codes>,
     pub item: Option<Codes>,
     pub label: Option<Labels>,
-    /// In the unit of the time column.
+    /// In the unit of the time column; floats by their [`ordered_bits`].
     pub time: Option<Vec<i64>>,
-    /// Nanoseconds in a unit of `time`; `None` for integers, whose unit nobody knows.
+    /// Nanoseconds in a unit of `time`; `None` for numbers whose unit nobody knows.
     pub time_unit_nanos: Option<u64>,
+    pub time_is_float: bool,
     /// Whether the row satisfies `mask.positive`; `None`: all do.
     pub positive: Option<Vec<bool>>,
     /// Further columns that rules or the dedup key name.
@@ -139,6 +152,7 @@ impl KeyPlane {
             label: self.label.as_ref().map(|l| Labels { rows: Vec::new(), text: Arc::clone(&l.text) }),
             time: self.time.as_ref().map(|_| Vec::new()),
             time_unit_nanos: self.time_unit_nanos,
+            time_is_float: self.time_is_float,
             positive: self.positive.as_ref().map(|_| Vec::new()),
             columns: self.columns.iter().map(|(name, codes)| (name.clone(), codes.without_rows())).collect(),
         }

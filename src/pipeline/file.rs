@@ -29,33 +29,72 @@ pub struct PipelineFile {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
-    /// Files, directories (searched for `*.parquet` at any depth) and globs.
+    /// Files, directories (searched for `*.parquet`, `*.parq` and `*.pq` at any depth) and globs.
     pub shards: Vec<String>,
+    /// `widen`: shards that differ become one table without loss. `strict`: any difference is an error.
+    #[serde(default)]
+    pub schema: SchemaMode,
     /// SQL predicate over input columns; a row for which it is not true is not an example.
     #[serde(rename = "where")]
     pub predicate: Option<String>,
-    /// Payload columns that are not carried to the output.
+    /// Payload columns, and fields of structs (`user.name`), that are not carried to the output, and need not agree.
     #[serde(default)]
     pub drop: Vec<String>,
-    /// Whether `key=value` folders become string columns.
+    /// Whether `key=value` folders become string columns, percent-decoded.
     #[serde(default)]
     pub hive: bool,
 }
 
-/// Which column plays which role.
+/// What becomes of shards whose schemas differ.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SchemaMode {
+    #[default]
+    Widen,
+    Strict,
+}
+
+/// Which column plays which role. `a.b` is a field of a struct, if no column is called so.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Columns {
     /// Whose rows must not be negatives of one another: a column, or several (composite).
     pub identity: OneOrMany,
-    /// The event in which several examples were logged together.
-    pub request: Option<String>,
+    /// The event in which several examples were logged together: a column, or several.
+    pub request: Option<OneOrMany>,
     /// The positive of a row.
     pub item: Option<String>,
     /// The class.
     pub label: Option<String>,
-    /// When: an integer, a date or a timestamp.
+    /// When: an integer, a finite float, a date, a timestamp, or a folder that is a date.
     pub time: Option<String>,
+    /// Of a time that is a number: the unit in which it counts from the epoch.
+    pub time_unit: Option<TimeUnit>,
+}
+
+/// The unit of a time that is a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum TimeUnit {
+    #[serde(rename = "s")]
+    Second,
+    #[serde(rename = "ms")]
+    Millisecond,
+    #[serde(rename = "us")]
+    Microsecond,
+    #[serde(rename = "ns")]
+    Nanosecond,
+}
+
+impl TimeUnit {
+    /// Nanoseconds in it.
+    pub fn nanos(self) -> u64 {
+        match self {
+            TimeUnit::Second => 1_000_000_000,
+            TimeUnit::Millisecond => 1_000_000,
+            TimeUnit::Microsecond => 1_000,
+            TimeUnit::Nanosecond => 1,
+        }
+    }
 }
 
 /// A column, or a list of columns.
@@ -64,6 +103,15 @@ pub struct Columns {
 pub enum OneOrMany {
     One(String),
     Many(Vec<String>),
+}
+
+impl OneOrMany {
+    pub fn into_names(self) -> Vec<String> {
+        match self {
+            OneOrMany::One(name) => vec![name],
+            OneOrMany::Many(names) => names,
+        }
+    }
 }
 
 /// Which of several equal rows survives.
@@ -243,8 +291,8 @@ pub enum Scarce {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Mask {
-    /// Any of `same:A`, `same:A+B` (A, B roles or columns) and `known_positive`;
-    /// default `same:identity`, and none with `identity_grouped`.
+    /// Any of `same:A`, `same:A+B` (A, B roles or columns, `column:A` where a name is both) and `known_positive`;
+    /// default `same:identity`, and `same:item` where an item is mapped; none with `identity_grouped`.
     pub rules: Option<Vec<String>>,
     /// SQL predicate: rows that are positives, so anchors, and make known positives; default all.
     pub positive: Option<String>,

@@ -5,9 +5,12 @@
 
 mod file;
 mod load;
+mod location;
+mod names;
 mod record;
 mod resolve;
 
-pub use file::{Encoding, Hash, Keep, Layout, Mode, Nulls, PipelineFile, Remainder, Scarce};
+pub use file::{Encoding, Hash, Keep, Layout, Mode, Nulls, PipelineFile, Remainder, Scarce, SchemaMode, TimeUnit};
 pub use load::{load, nearest};
+pub use location::percent_decoded;
 pub use resolve::{Field, Group, MAX_RANKS, Pipeline, Rule, Window};

@@ -24,7 +24,8 @@ impl Pipeline {
             }
             (text, _) => json!(text),
         };
-        let identity = match self.identity.as_slice() {
+        let columns = |names: &[String]| match names {
+            [] => Value::Null,
             [one] => json!(one),
             many => json!(many),
         };
@@ -41,13 +42,15 @@ impl Pipeline {
             json!({ "classes": classes, "scarce": g.scarce })
         });
         Ok(json!({
-            "input": { "where": predicate(&self.predicate), "drop": self.drop, "hive": self.hive },
+            "input": {
+                "schema": self.schema, "where": predicate(&self.predicate), "drop": self.drop, "hive": self.hive,
+            },
             "columns": {
-                "identity": identity, "request": self.request, "item": self.item,
-                "label": self.label, "time": self.time,
+                "identity": columns(&self.identity), "request": columns(&self.request), "item": self.item,
+                "label": self.label, "time": self.time, "time_unit": self.time_unit,
             },
             "dedup": {
-                "key": self.dedup_key.iter().map(Field::name).collect::<Vec<_>>(), "keep": self.keep,
+                "key": self.dedup_key.iter().map(Field::text).collect::<Vec<_>>(), "keep": self.keep,
             },
             "identity": { "hash": self.hash, "nulls": self.nulls, "keep_raw": self.keep_raw },
             "requests": { "layout": self.layout, "columns": self.request_columns },
@@ -64,30 +67,5 @@ impl Pipeline {
                 "row_group_rows": self.row_group_rows, "positives": self.positives,
             },
         }))
-    }
-}
-
-impl Field {
-    /// The role's name, or the column's.
-    pub fn name(&self) -> &str {
-        match self {
-            Field::Identity => "identity",
-            Field::Request => "request",
-            Field::Item => "item",
-            Field::Label => "label",
-            Field::Column(name) => name,
-        }
-    }
-}
-
-impl Rule {
-    /// As the pipeline file writes it.
-    pub fn text(&self) -> String {
-        match self {
-            Rule::KnownPositive => "known_positive".into(),
-            Rule::Same(fields) => {
-                format!("same:{}", fields.iter().map(Field::name).collect::<Vec<_>>().join("+"))
-            }
-        }
     }
 }

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use parquet::basic::Compression;
 
 use super::file::*;
+use super::location::local_path;
 use crate::error::{Error, Result};
 use crate::schema;
 
@@ -13,16 +14,22 @@ use crate::schema;
 #[derive(Debug, Clone)]
 pub struct Pipeline {
     pub shards: Vec<String>,
+    pub schema: SchemaMode,
     pub predicate: Option<String>,
     pub drop: Vec<String>,
     pub hive: bool,
     pub identity: Vec<String>,
-    pub request: Option<String>,
+    /// Empty: there are no requests.
+    pub request: Vec<String>,
     pub item: Option<String>,
     pub label: Option<String>,
     pub time: Option<String>,
+    /// Of a time that is a number.
+    pub time_unit: Option<TimeUnit>,
     /// Empty: no dedup.
     pub dedup_key: Vec<Field>,
+    /// As typed.
+    pub(super) dedup_texts: Vec<String>,
     pub keep: Keep,
     pub hash: Hash,
     pub key_file: Option<PathBuf>,
@@ -38,6 +45,8 @@ pub struct Pipeline {
     pub remainder: Remainder,
     pub group: Option<Group>,
     pub rules: Vec<Rule>,
+    /// As typed.
+    pub(super) rule_texts: Vec<String>,
     pub positive: Option<String>,
     pub encoding: Encoding,
     pub output: PathBuf,
@@ -94,40 +103,6 @@ impl Pipeline {
     pub fn slice(&self) -> usize {
         self.batch_size / self.ranks
     }
-
-    /// Binds a name to the role it means, else to a column.
-    fn field(&self, name: &str) -> Field {
-        match name {
-            "identity" => Field::Identity,
-            "request" if self.request.is_some() => Field::Request,
-            "item" if self.item.is_some() => Field::Item,
-            "label" if self.label.is_some() => Field::Label,
-            "time" => self.time.clone().map_or_else(|| Field::Column(name.into()), Field::Column),
-            _ if self.identity.len() == 1 && self.identity[0] == name => Field::Identity,
-            _ if self.request.as_deref() == Some(name) => Field::Request,
-            _ if self.item.as_deref() == Some(name) => Field::Item,
-            _ => Field::Column(name.into()),
-        }
-    }
-
-    fn rule(&self, text: &str) -> Result<Rule> {
-        let wrong = || {
-            Error::pipeline(
-                "mask.rules",
-                format!("`{text}` is no rule"),
-                "use \"known_positive\", \"same:identity\", \"same:identity+label\" or \"same:\" with any roles or columns",
-            )
-        };
-        if text == "known_positive" {
-            return Ok(Rule::KnownPositive);
-        }
-        let names = text.strip_prefix("same:").ok_or_else(wrong)?;
-        let fields: Vec<Field> = names.split('+').map(|n| self.field(n.trim())).collect();
-        if names.split('+').any(|n| n.trim().is_empty()) {
-            return Err(wrong());
-        }
-        Ok(Rule::Same(fields))
-    }
 }
 
 /// Each rank has files of its own.
@@ -152,22 +127,25 @@ fn codec(text: &str) -> Result<Compression> {
 }
 
 pub(super) fn resolve(file: PipelineFile) -> Result<Pipeline> {
-    let identity = match file.columns.identity {
-        OneOrMany::One(name) => vec![name],
-        OneOrMany::Many(names) => names,
-    };
+    let shards = file.input.shards.iter().map(|shard| local_path("input.shards", shard)).collect::<Result<_>>()?;
     let compression = codec(&file.output.compression)?;
+    if matches!(&file.columns.request, Some(OneOrMany::Many(names)) if names.is_empty()) {
+        return refuse("columns.request", "it is empty", "name the columns of the event, or leave it out");
+    }
     let mut p = Pipeline {
-        shards: file.input.shards,
+        shards,
+        schema: file.input.schema,
         predicate: file.input.predicate,
         drop: file.input.drop,
         hive: file.input.hive,
-        identity,
-        request: file.columns.request,
+        identity: file.columns.identity.into_names(),
+        request: file.columns.request.map(OneOrMany::into_names).unwrap_or_default(),
         item: file.columns.item,
         label: file.columns.label,
         time: file.columns.time,
+        time_unit: file.columns.time_unit,
         dedup_key: Vec::new(),
+        dedup_texts: file.dedup.key.clone().unwrap_or_default(),
         keep: file.dedup.keep,
         hash: file.identity.hash,
         key_file: file.identity.key_file.map(PathBuf::from),
@@ -182,9 +160,10 @@ pub(super) fn resolve(file: PipelineFile) -> Result<Pipeline> {
         remainder: file.compose.remainder,
         group: file.compose.group.map(|g| Group { classes: g.classes.0, scarce: g.scarce }),
         rules: Vec::new(),
+        rule_texts: file.mask.rules.clone().unwrap_or_default(),
         positive: file.mask.positive,
         encoding: file.mask.encoding,
-        output: PathBuf::from(file.output.path),
+        output: PathBuf::from(local_path("output.path", &file.output.path)?),
         ranks: file.output.ranks as usize,
         compression,
         compression_text: file.output.compression,
@@ -193,14 +172,17 @@ pub(super) fn resolve(file: PipelineFile) -> Result<Pipeline> {
         positives: file.output.positives,
     };
     p.dedup_key = match &file.dedup.key {
-        Some(names) => names.iter().map(|n| p.field(n)).collect(),
-        None if p.request.is_some() && p.item.is_some() => vec![Field::Identity, Field::Request, Field::Item],
+        Some(names) => names.iter().map(|n| p.field("dedup.key", n)).collect::<Result<_>>()?,
+        None if !p.request.is_empty() && p.item.is_some() => vec![Field::Identity, Field::Request, Field::Item],
         None => Vec::new(),
     };
     p.rules = match (&file.mask.rules, p.mode) {
         (Some(rules), _) => rules.iter().map(|r| p.rule(r)).collect::<Result<_>>()?,
         (None, Mode::IdentityGrouped) => Vec::new(),
-        (None, _) => vec![Rule::Same(vec![Field::Identity])],
+        (None, _) => {
+            let item = p.item.is_some().then(|| Rule::Same(vec![Field::Item]));
+            [Rule::Same(vec![Field::Identity])].into_iter().chain(item).collect()
+        }
     };
     check_roles(&p)?;
     check_shape(&p)?;
@@ -245,7 +227,10 @@ fn check_roles(p: &Pipeline) -> Result<()> {
     if p.time.is_none() && matches!(p.window, Some(Window::Nanoseconds(_))) {
         return refuse("compose.window", "a duration needs columns.time", "map columns.time, or use a number of rows");
     }
-    if p.request.is_none() {
+    if p.time_unit.is_some() && p.time.is_none() {
+        return refuse("columns.time_unit", "it is the unit of columns.time", "map columns.time, or leave it out");
+    }
+    if p.request.is_empty() {
         if p.mode == Mode::RequestPacked {
             return refuse("compose.mode", "request_packed needs columns.request", "map columns.request");
         }
@@ -266,10 +251,11 @@ fn check_roles(p: &Pipeline) -> Result<()> {
             "set identity.keep_raw = true, or map another column",
         );
     }
-    if p.hash == Hash::Blake3 && p.label.as_ref().is_some_and(|label| p.identity.contains(label)) {
+    let is_hidden = p.hash == Hash::Blake3 || !p.keep_raw;
+    if is_hidden && p.label.as_ref().is_some_and(|label| p.identity.contains(label)) {
         return refuse(
             "columns.label",
-            "it is also an identity column, and classes would show what blake3 hides",
+            "it is also an identity column, and classes would show its raw values",
             "map another column",
         );
     }

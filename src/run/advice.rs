@@ -1,13 +1,66 @@
-//! What was asked but can't be reached.
+//! What was asked but can't be reached, or is hardly meant.
 
 use super::prepare::Prepared;
+use super::rules::Share;
 use crate::error::Result;
 use crate::keys::Key;
-use crate::pipeline::{Field, Group, Mode, Pipeline};
+use crate::pipeline::{Field, Group, Mode, Pipeline, Rule};
 
-/// A line for each thing that was asked but can't be reached, with the setting that would do.
-pub fn advice(p: &Pipeline, prepared: &Prepared) -> Result<Vec<String>> {
+/// A rule that excludes more than this is hardly meant.
+const MOST_EXCLUDED: f64 = 0.5;
+
+/// A line for each thing that is hardly meant: what a run says aloud.
+pub fn warnings(p: &Pipeline, prepared: &Prepared, shares: &[(String, Share)]) -> Vec<String> {
+    let mut lines = prepared.notices.clone();
+    lines.extend(mixed_requests(p, prepared));
+    lines.extend(items_without_rule(p, prepared));
+    for (rule, share) in shares {
+        if share.most > MOST_EXCLUDED && share.exact {
+            lines.push(format!(
+                "mask.rules: {rule} excludes {:.0} % of all pairs in a random order",
+                100.0 * share.most
+            ));
+        }
+        if share.most == 0.0 && p.has_own_rules() {
+            lines.push(format!("mask.rules: {rule} excludes no other example"));
+        }
+    }
+    lines
+}
+
+/// Requests whose ids are hardly unique.
+fn mixed_requests(p: &Pipeline, prepared: &Prepared) -> Option<String> {
+    let mixed = prepared.facts.mixed_requests;
+    let all = prepared.facts.number_of_requests().unwrap_or(0);
+    let more = p.request.iter().filter(|name| !p.identity.contains(name));
+    let columns: Vec<String> = p.identity.iter().chain(more).map(|name| format!("\"{name}\"")).collect();
+    (mixed > 0).then(|| {
+        format!(
+            "{mixed} of {all} requests hold rows of several identities: if ids of requests are unique for an identity only, set columns.request = [{}]",
+            columns.join(", ")
+        )
+    })
+}
+
+/// Items that come again, and no rule that looks at them.
+fn items_without_rule(p: &Pipeline, prepared: &Prepared) -> Option<String> {
+    let looks = |rule: &Rule| match rule {
+        Rule::KnownPositive => true,
+        Rule::Same(fields) => fields.contains(&Field::Item),
+    };
+    let again = prepared.facts.items.rows.iter().any(|rows| *rows > 1);
+    (p.item.is_some() && again && !p.rules.iter().any(looks)).then(|| {
+        "columns.item is mapped, and no rule of mask.rules looks at it: other rows of an anchor's own item stay its negatives; add \"same:item\" or \"known_positive\"".into()
+    })
+}
+
+/// A line for each thing that was asked but can't be reached, with the setting that would do, and for what rules exclude.
+pub fn advice(p: &Pipeline, prepared: &Prepared, shares: &[(String, Share)]) -> Result<Vec<String>> {
     let mut lines: Vec<String> = repeats(p, prepared).into_iter().collect();
+    for (rule, share) in shares {
+        let most = if share.exact { "about" } else { "at most" };
+        lines.push(format!("{rule} excludes {most} {:.3} % of all pairs in a random order", 100.0 * share.most));
+    }
     if let Some(group) = &p.group {
         lines.extend(lacking(group, prepared)?);
         lines.extend(copies(prepared));

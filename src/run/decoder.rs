@@ -1,19 +1,32 @@
 //! Decodes the input's columns for [`crate::payload`].
 
+use arrow::datatypes::DataType;
+
 use super::room::Room;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::keys::Keys;
 use crate::payload::{ArraySize, Constancy, Decoder, RowGroupSpan, Sink};
 use crate::progress::Progress;
-use crate::source::{self, InputColumn, Source};
+use crate::source::{self, InputColumn, RowGroup, Source};
 
 /// Decodes payload columns for [`Payload::load`], checking request columns as they come by.
 pub struct SourceDecoder<'a> {
     source: &'a Source,
     spans: Vec<RowGroupSpan>,
-    columns: Vec<(InputColumn, Option<Constancy<'a>>)>,
+    columns: Vec<DecodedColumn<'a>>,
+    examples: &'a Keys,
     /// For dictionaries so large that not every core may hold one.
     room: Room,
     progress: &'a Progress,
+}
+
+/// A column, as it is decoded.
+pub struct DecodedColumn<'a> {
+    pub column: InputColumn,
+    /// The type that the output has of it.
+    pub data_type: DataType,
+    /// What checks those of requests.
+    pub constancy: Option<Constancy<'a>>,
 }
 
 /// What is decoded of a column at a time to be spilled, in bytes: cut into a piece for each part. With 2 MiB, writing pieces of
@@ -30,16 +43,46 @@ const LEAST_ROOM: u64 = 32 << 20;
 const COPIES: u64 = 3;
 
 impl<'a> SourceDecoder<'a> {
-    /// `columns` with what checks those of requests; large dictionaries together take up to `room` bytes.
+    /// Of rows of which `examples` are carried; large dictionaries together take up to `room` bytes.
     pub fn new(
         source: &'a Source,
-        columns: Vec<(InputColumn, Option<Constancy<'a>>)>,
+        columns: Vec<DecodedColumn<'a>>,
+        examples: &'a Keys,
         room: u64,
         progress: &'a Progress,
     ) -> Self {
         let spans = source.row_groups.iter().map(|g| RowGroupSpan { first_row: g.first_row, rows: g.rows });
-        SourceDecoder { spans: spans.collect(), columns, source, room: Room::new(room.max(LEAST_ROOM)), progress }
+        SourceDecoder {
+            spans: spans.collect(),
+            columns,
+            examples,
+            source,
+            room: Room::new(room.max(LEAST_ROOM)),
+            progress,
+        }
     }
+}
+
+/// Rows of a group whose values the output's type does not hold: an error if one of them is an example.
+pub fn unfit_example(
+    source: &Source,
+    column: InputColumn,
+    group: &RowGroup,
+    rows: &[u32],
+    examples: &Keys,
+) -> Result<()> {
+    for row in rows {
+        if !examples.has_row(group.first_row + row)? {
+            continue;
+        }
+        let field = source.field(column);
+        return Err(Error::input(
+            source.place(group).with_column(field.name()),
+            format!("row {row} of this row group holds a value that {} does not hold exactly", field.data_type()),
+            "write the column as one type in all files, filter the row with input.where, or leave the column out with input.drop",
+        ));
+    }
+    Ok(())
 }
 
 impl Decoder for SourceDecoder<'_> {
@@ -48,21 +91,26 @@ impl Decoder for SourceDecoder<'_> {
     }
 
     fn cost(&self, column: usize, row_group: usize) -> u64 {
-        self.source.decoded_bytes_in(&self.source.row_groups[row_group], self.columns[column].0)
+        self.source.decoded_bytes_in(&self.source.row_groups[row_group], self.columns[column].column)
     }
 
     fn decode(&self, column: usize, row_group: usize, size: ArraySize, each: &mut Sink<'_>) -> Result<()> {
         let group = &self.source.row_groups[row_group];
-        let dictionary = self.source.dictionary_bytes_in(group, self.columns[column].0);
+        let dictionary = self.source.dictionary_bytes_in(group, self.columns[column].column);
         let _taken = self.room.take(if dictionary < LARGE_DICTIONARY { 0 } else { dictionary.saturating_mul(COPIES) });
         let bytes = match size {
             ArraySize::Small => source::SMALL_ARRAY,
             ArraySize::Large => LARGE_ARRAY,
         };
-        source::decode_each(self.source, group, self.columns[column].0, bytes, &mut |at, array| {
+        let DecodedColumn { column, data_type, constancy } = &self.columns[column];
+        // Empty row groups come before the one that has the row.
+        let holding = |row: u32| self.spans.partition_point(|span| span.first_row <= row).saturating_sub(1);
+        let place = |row: u32| self.source.place(&self.source.row_groups[holding(row)]);
+        let mut unfit = |rows: &[u32]| unfit_example(self.source, *column, group, rows, self.examples);
+        source::decode_each(self.source, group, *column, data_type, bytes, &mut unfit, &mut |at, array| {
             let first_row = group.first_row + at;
-            if let Some(constancy) = &self.columns[column].1 {
-                constancy.check(first_row, &array, &self.source.place(group))?;
+            if let Some(constancy) = constancy {
+                constancy.check(first_row, &array, &place)?;
             }
             each(first_row, array)
         })?;
@@ -73,6 +121,6 @@ impl Decoder for SourceDecoder<'_> {
     fn must_look(&self, column: usize, row_group: usize) -> Result<bool> {
         let RowGroupSpan { first_row, rows } = self.spans[row_group];
         let (first, end) = (u64::from(first_row), u64::from(first_row) + u64::from(rows));
-        self.columns[column].1.as_ref().map_or(Ok(false), |constancy| constancy.concerns(first..end))
+        self.columns[column].constancy.as_ref().map_or(Ok(false), |constancy| constancy.concerns(first..end))
     }
 }

@@ -13,6 +13,8 @@ pub struct Facts {
     pub items: ItemFacts,
     /// By request: examples, where requests are mapped.
     pub requests: Option<Vec<u32>>,
+    /// Requests with examples of several identities.
+    pub mixed_requests: u64,
     /// By label: examples.
     pub labels: Vec<u64>,
 }
@@ -52,6 +54,7 @@ impl Facts {
         (self.items.rows, self.items.positives) = (vec![0; number], vec![0; number]);
         self.labels = vec![0; shape.label.as_ref().map_or(0, |labels| labels.text.len())];
         self.requests = shape.request.as_ref().map(|request| vec![0; request.len()]);
+        let mut owners = Owners::new(shape.request.as_ref().map_or(0, |request| request.len()));
         let codes = [Field::Request, Field::Item, Field::Label].map(Key::Code);
         keys.each_piece(&[&codes[..], &[Key::Positive]].concat(), |_, plane| {
             plane.identity.rows.iter().for_each(|code| self.identities[*code as usize] += 1);
@@ -64,14 +67,38 @@ impl Facts {
             }
             if let (Some(requests), Some(codes)) = (&mut self.requests, &plane.request) {
                 codes.rows.iter().for_each(|code| requests[*code as usize] += 1);
+                codes.rows.iter().zip(&plane.identity.rows).for_each(|(code, identity)| owners.add(*code, *identity));
             }
             Ok(())
-        })
+        })?;
+        self.mixed_requests = owners.mixed();
+        Ok(())
     }
 
     /// Number of requests that have examples.
     pub fn number_of_requests(&self) -> Option<usize> {
         self.requests.as_ref().map(|requests| requests.iter().filter(|examples| **examples > 0).count())
+    }
+}
+
+/// By request: its identity, or that there are several.
+struct Owners(Vec<u32>);
+
+const NOBODY: u32 = u32::MAX;
+const SEVERAL: u32 = u32::MAX - 1;
+
+impl Owners {
+    fn new(requests: usize) -> Self {
+        Owners(vec![NOBODY; requests])
+    }
+
+    fn add(&mut self, request: u32, identity: u32) {
+        let owner = &mut self.0[request as usize];
+        *owner = if *owner == NOBODY || *owner == identity { identity } else { SEVERAL };
+    }
+
+    fn mixed(&self) -> u64 {
+        self.0.iter().filter(|owner| **owner == SEVERAL).count() as u64
     }
 }
 

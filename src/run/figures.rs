@@ -58,6 +58,7 @@ pub fn measured(p: &Pipeline, prepared: &Prepared, stats: &[BatchStats]) -> Resu
         items,
         batches: composed.batches() as u64,
         max_requests_per_batch: stats.iter().map(|s| s.max_requests_per_slice.into()).max().unwrap_or(0),
+        mixed_requests: shape.request.as_ref().map(|_| prepared.facts.mixed_requests),
     };
     let met = met_ratio(p, shape, &Reading(&reading), &examples)?;
     Ok(Figures { metrics: Metrics::new(stats, &counts, p.batch_size, met), counts })

@@ -5,7 +5,7 @@ use std::path::{Component, PathBuf};
 use crate::dataset::InputRecord;
 use crate::error::Result;
 use crate::pipeline::{Hash, Pipeline};
-use crate::source::Source;
+use crate::source::{Source, hive_value};
 use crate::store;
 use crate::tasks::in_parallel;
 
@@ -31,8 +31,8 @@ pub fn records(p: &Pipeline, source: &Source) -> Result<Vec<InputRecord>> {
 
 /// A part of a path, without the identity that it names.
 fn shown(p: &Pipeline, part: &str) -> String {
-    match part.split_once('=') {
-        Some((key, _)) if p.hash == Hash::Blake3 && p.identity.iter().any(|i| i == key) => format!("{key}=…"),
+    match hive_value(part) {
+        Some((key, _)) if p.hash == Hash::Blake3 && p.identity.contains(&key) => format!("{key}=…"),
         _ => part.to_owned(),
     }
 }

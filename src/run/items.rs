@@ -7,16 +7,18 @@ use arrow::compute::cast;
 use arrow::datatypes::Field;
 use rayon::prelude::*;
 
+use super::decoder::unfit_example;
 use super::facts::ItemFacts;
 use super::prepare::Prepared;
 use crate::dataset::{self, ItemRow, TableRecord};
 use crate::error::{Error, Place, Result};
+use crate::keys::Keys;
 use crate::negatives::ln_share;
 use crate::payload::{
     ArraySize, Decoder, Payload, RowGroupSpan, Scratch, Sink, Spill, WantedLists, WantedRow, alone, with_keys_for,
 };
 use crate::pipeline::Pipeline;
-use crate::source::{self, InputColumn, Source};
+use crate::source::{self, InputColumn, PLACE, Source};
 use crate::store::{self, MOST_PARTS};
 
 /// Values of items that are written at a time, in bytes, and most of them.
@@ -47,8 +49,12 @@ pub fn write(p: &Pipeline, prepared: &Prepared, root: &Path, room: u64, spill_di
             })
             .collect();
         // All items stand in one table, and so may be more than narrow keys tell apart.
-        let written = Arc::new(Field::clone(field).with_data_type(with_keys_for(item.len(), field.data_type())));
-        let mut values = Values::load(&OneColumn::new(&prepared.source, column), &parts, spill_dir)?;
+        let order = prepared.source.order(column);
+        let whole =
+            order.map_or_else(|| with_keys_for(item.len(), field.data_type()), |order| order.data_type().clone());
+        let written = Arc::new(Field::clone(field).with_data_type(whole));
+        let held = order.map_or(field.data_type(), |_| &PLACE);
+        let mut values = Values::load(&OneColumn::new(prepared, column), &parts, spill_dir)?;
         let pieces = parts.iter().enumerate().flat_map(|(k, (codes, rows))| {
             let payload = match values.part(k) {
                 Ok(payload) => payload,
@@ -59,8 +65,11 @@ pub fn write(p: &Pipeline, prepared: &Prepared, root: &Path, room: u64, spill_di
                 Some(WantedRow { ordinal: rows.partition_point(|row| *row < input_row) as u32, input_row })
             });
             Box::new(codes.chunks(piece).map(move |codes| {
-                let values = payload.gather(0, field.data_type(), &codes.iter().map(row).collect::<Vec<_>>())?;
-                let wide = |values| cast(&alone(values), written.data_type());
+                let values = payload.gather(0, held, &codes.iter().map(row).collect::<Vec<_>>())?;
+                let wide = |values| match order {
+                    Some(order) => order.dictionary(&values),
+                    None => cast(&alone(values), written.data_type()),
+                };
                 let values = values.into_iter().map(wide).collect::<std::result::Result<_, _>>();
                 let values = values.map_err(|e| Error::damaged(Place::column(field.name()), e))?;
                 Ok((
@@ -150,14 +159,16 @@ fn item_row(counts: &ItemFacts, code: u32, token: u128, total: u64) -> ItemRow {
 /// Decodes one column.
 struct OneColumn<'a> {
     source: &'a Source,
+    examples: &'a Keys,
     column: InputColumn,
     spans: Vec<RowGroupSpan>,
 }
 
 impl<'a> OneColumn<'a> {
-    fn new(source: &'a Source, column: InputColumn) -> Self {
+    fn new(prepared: &'a Prepared, column: InputColumn) -> Self {
+        let Prepared { source, keys: examples, .. } = prepared;
         let spans = source.row_groups.iter().map(|g| RowGroupSpan { first_row: g.first_row, rows: g.rows }).collect();
-        OneColumn { source, column, spans }
+        OneColumn { source, examples, column, spans }
     }
 }
 
@@ -171,8 +182,11 @@ impl Decoder for OneColumn<'_> {
     }
 
     fn decode(&self, _: usize, row_group: usize, _: ArraySize, each: &mut Sink<'_>) -> Result<()> {
-        let group = &self.source.row_groups[row_group];
+        let OneColumn { source, examples, column, .. } = self;
+        let group = &source.row_groups[row_group];
+        let mut unfit = |rows: &[u32]| unfit_example(source, *column, group, rows, examples);
         let each = &mut |at, array| each(group.first_row + at, array);
-        source::decode_each(self.source, group, self.column, source::SMALL_ARRAY, each)
+        let to = source.field(*column).data_type();
+        source::decode_each(source, group, *column, to, source::SMALL_ARRAY, &mut unfit, each)
     }
 }

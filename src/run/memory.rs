@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::prepare::Prepared;
-use super::sources::{Origin, carried_fields};
+use super::sources::Origin;
 use crate::dataset::Cuts;
 use crate::keys::{Codes, Keys};
 use crate::negatives::Positives;
@@ -128,8 +128,8 @@ pub fn payload_bytes(p: &Pipeline, prepared: &Prepared) -> PayloadBytes {
         (bytes as f64 * if share >= KEEP_WHOLE { 1.0 } else { share }) as u64
     };
     let mut bytes = PayloadBytes { whole: 0, in_parts: 0 };
-    for (column, field) in carried_fields(p, source) {
-        let decoded = source.decoded_bytes(column);
+    for (column, field) in source.carried() {
+        let decoded = source.decoded_bytes(*column);
         let (whole, in_parts) = match (Origin::of(p, field.name()), p.mode) {
             (Origin::Row, _) => (rows, rows),
             (_, Mode::RequestPacked) => (requests, requests),

@@ -16,14 +16,16 @@ mod prepare;
 mod requests;
 mod room;
 mod rows;
+mod rules;
 mod sources;
 mod wanted;
 
-pub use advice::advice;
+pub use advice::{advice, warnings};
 pub use baselines::baselines;
 pub use figures::{ClassBalance, Figures, class_balance, figures};
 pub use memory::{Memory, memory};
 pub use prepare::{Prepared, prepare};
+pub use rules::rule_shares;
 
 use std::path::PathBuf;
 
@@ -108,7 +110,7 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
 
     progress.stage("writing tables", 0);
     let stats = stats.finish();
-    let time = output::time_type(p, source);
+    let time = prepare::time_type(p, source);
     manifest.tables.push(dataset::write_stats(&root, &stats, time.as_ref(), source.dates_as_days())?);
     let (tables, (figures, baselines)) = rayon::join(
         || items::write(p, &prepared, &root, budget.payload / 3, &spill_dir),
@@ -118,6 +120,8 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
     let figures = figures?;
     (manifest.counts, manifest.stats, manifest.baselines) = (figures.counts, figures.metrics, baselines?);
 
+    // A run that fails says but why it does.
+    warnings(p, &prepared, &rule_shares(p, &prepared)?).iter().for_each(|line| progress.warn(line));
     progress.stage("re-reading and publishing", 0);
     dataset::commit(&staging, &p.output, settings.overwrite, &manifest)?;
     Ok(Outcome { manifest, spilled })

@@ -5,26 +5,27 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use arrow::array::ArrayRef;
-use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
+use arrow::error::ArrowError;
 use parquet::file::properties::WriterProperties;
 use rayon::prelude::*;
 
-use super::decoder::SourceDecoder;
+use super::decoder::{DecodedColumn, SourceDecoder};
 use super::log_q::LogQOfBatches;
 use super::memory::PayloadBytes;
 use super::prepare::Prepared;
 use super::rows::{LoadedPart, Rows};
-use super::sources::{Carriers, Origin, RowSources, carried_fields};
+use super::sources::{Carriers, Origin, RowSources};
 use super::wanted::WantedByGroup;
 use crate::dataset::{ColumnHints, Cuts, RowGroupColumns, TRIAL_ROWS, leaf_storage, writer_properties};
-use crate::error::{Error, Result};
+use crate::error::{Error, Place, Result};
 use crate::keys::{KeyPlane, Keys};
 use crate::negatives::{BatchColumns, Columns, Positives};
-use crate::payload::{Constancy, KeyRange, Payload, RequestRows, Scratch, Spill};
+use crate::payload::{Constancy, KeyRange, Payload, RequestRows, Scratch, Spill, WantedRow};
 use crate::pipeline::{Pipeline, Rule};
 use crate::progress::Progress;
 use crate::schema::{self, Generated, bitmap_bytes};
-use crate::source::{InputColumn, Source};
+use crate::source::{InputColumn, Order, PLACE, Source};
 use crate::stats::BatchStats;
 use crate::store::{self, MOST_PARTS};
 
@@ -32,9 +33,21 @@ use crate::store::{self, MOST_PARTS};
 struct Carried {
     column: InputColumn,
     field: FieldRef,
+    /// Of an ordered dictionary, whose rows travel as places in it.
+    order: Option<Order>,
     origin: Origin,
     /// Rows that are gathered and encoded at a time; by the footers, so the same for every run.
     chunk_rows: usize,
+}
+
+impl Carried {
+    /// Values of these rows, in order, as they are written.
+    fn gather(&self, payload: &Payload, column: usize, rows: &[Option<WantedRow>]) -> Result<Vec<ArrayRef>> {
+        let Some(order) = &self.order else { return payload.gather(column, self.field.data_type(), rows) };
+        let fail = |e: ArrowError| Error::damaged(Place::column(self.field.name()), e);
+        let places = payload.gather(column, &PLACE, rows)?;
+        places.iter().map(|places| order.dictionary(places).map_err(fail)).collect()
+    }
 }
 
 /// What a row's keys take, about, while those of a part are brought from their file.
@@ -59,16 +72,21 @@ impl<'a> Output<'a> {
         positives: Option<&'a Positives>,
         log_q: Option<LogQOfBatches>,
     ) -> Self {
-        let carried: Vec<Carried> = carried_fields(p, source)
+        let carried: Vec<Carried> = source
+            .carried()
+            .iter()
             .map(|(column, field)| {
                 let origin = Origin::of(p, field.name());
-                let field = match origin {
-                    Origin::RequestFirst => Arc::new(Field::clone(field).with_nullable(true)),
-                    Origin::Row | Origin::Request => Arc::clone(field),
-                };
-                let row_bytes = (source.plain_bytes(column) / u64::from(source.rows.max(1))).max(1);
+                let order = source.order(*column).cloned();
+                let mut written = Field::clone(field);
+                if let Some(order) = &order {
+                    written = written.with_data_type(order.data_type().clone());
+                }
+                let nullable = written.is_nullable() || origin == Origin::RequestFirst;
+                let field = Arc::new(written.with_nullable(nullable));
+                let row_bytes = (source.plain_bytes(*column) / u64::from(source.rows.max(1))).max(1);
                 let chunk_rows = (CHUNK_BYTES / row_bytes).clamp(1, 1 << 16) as usize;
-                Carried { column, field, origin, chunk_rows }
+                Carried { column: *column, field, order, origin, chunk_rows }
             })
             .collect();
         let mut fields: Vec<FieldRef> = carried.iter().map(|c| Arc::clone(&c.field)).collect();
@@ -91,7 +109,10 @@ impl<'a> Output<'a> {
         let p = self.pipeline;
         let part = rows.of(first)?;
         let leaves = self.carried.par_iter().enumerate().filter_map(|(k, carried)| {
-            let dictionary = source.dictionaries(carried.column)?;
+            if carried.order.is_some() {
+                return None;
+            }
+            let dictionary = source.dictionaries(carried.column, carried.field.data_type())?;
             let trial = self.first_rows(&part, k, first.clone()).and_then(|rows| {
                 let fail = |e: parquet::errors::ParquetError| {
                     let problem = format!("column `{}` can't be encoded ({e})", carried.field.name());
@@ -120,7 +141,7 @@ impl<'a> Output<'a> {
         let rows = RowSources::new(self.pipeline, part, batches, |batch| 0..batch.len());
         let rows = rows.of(carried.origin);
         let rows = &rows[..rows.len().min(number)];
-        part.payload.gather(column, carried.field.data_type(), rows)
+        carried.gather(&part.payload, column, rows)
     }
 
     /// The payload of all examples: in memory if it fits `budget` bytes, else in scratch files in `spill_dir`, by parts of
@@ -143,8 +164,11 @@ impl<'a> Output<'a> {
             (Some(requests), true) => Some(Constancy::new(c.field.name().clone(), requests)),
             _ => None,
         });
-        let columns = self.carried.iter().map(|c| c.column).zip(constancy).collect();
-        let decoder = SourceDecoder::new(source, columns, room, progress);
+        let columns = self.carried.iter().zip(constancy).map(|(carried, constancy)| {
+            let (column, data_type) = (carried.column, carried.field.data_type().clone());
+            DecodedColumn { column, data_type, constancy }
+        });
+        let decoder = SourceDecoder::new(source, columns.collect(), keys, room, progress);
         if whole {
             let mut all = LoadedPart::new(composed.part(keys, 0..composed.batches())?, Payload::default());
             all.payload = Payload::load(&decoder, &self.wanted(&all.keys.plane, &all.carriers))?;
@@ -198,10 +222,12 @@ impl<'a> Output<'a> {
             for (k, carried) in self.carried.iter().enumerate() {
                 let (part, sources) = (Arc::clone(&part), Arc::clone(&sources));
                 let number = sources.of(carried.origin).len();
-                let mut keys = KeyRange::of(carried.field.name(), carried.field.data_type());
+                // A dictionary that is ordered is written whole, whichever rows there are.
+                let keys = KeyRange::of(carried.field.name(), carried.field.data_type());
+                let mut keys = keys.filter(|_| carried.order.is_none());
                 out.push(Box::new((0..number).step_by(carried.chunk_rows).flat_map(move |start| {
                     let rows = &sources.of(carried.origin)[start..number.min(start + carried.chunk_rows)];
-                    let gathered = part.payload.gather(k, carried.field.data_type(), rows).and_then(|arrays| {
+                    let gathered = carried.gather(&part.payload, k, rows).and_then(|arrays| {
                         keys.iter_mut().try_for_each(|keys| arrays.iter().try_for_each(|array| keys.add(array)))?;
                         Ok(arrays)
                     });
@@ -242,10 +268,4 @@ impl StatsSink {
         all.sort_unstable_by_key(|s| s.batch);
         all
     }
-}
-
-/// The Arrow type of the time column.
-pub fn time_type(p: &Pipeline, source: &Source) -> Option<DataType> {
-    let (_, field) = source.column("columns.time", p.time.as_ref()?).ok()?;
-    Some(if let DataType::Dictionary(_, v) = field.data_type() { *v.clone() } else { field.data_type().clone() })
 }

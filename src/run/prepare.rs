@@ -13,10 +13,11 @@ use crate::compose::{compose, windows};
 use crate::dataset::Cuts;
 use crate::dedup;
 use crate::error::{Error, Place, Result};
-use crate::identity::{Gathered, KeyChunk, LeftOut, PlaneBuilder, Tokenizer, role_kind};
+use crate::identity::Kind;
+use crate::identity::{Gathered, KeyChunk, LeftOut, PlaneBuilder, TAKEN, Tokenizer, role_kind, tick};
 use crate::keys::{Key, KeyPlane, Keys, PartedKeys};
 use crate::negatives::Positives;
-use crate::pipeline::{Field, Hash, Pipeline, Rule};
+use crate::pipeline::{Field, Hash, Pipeline, Rule, TimeUnit};
 use crate::progress::Progress;
 use crate::source::{self, InputColumn, Predicate, Source};
 use crate::store::{self, MOST_PARTS, Parts};
@@ -36,6 +37,8 @@ pub struct Prepared {
     /// Bytes of keys that went through scratch files.
     pub spilled: u64,
     pub duplicates: u64,
+    /// What a person should hear of the input.
+    pub notices: Vec<String>,
     room: KeyRoom,
 }
 
@@ -63,7 +66,11 @@ pub fn prepare(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result
         _ => Tokenizer::xxh3(),
     };
     progress.stage("reading footers", 0);
-    let source = Source::open(source::discover(&p.shards)?, p.hive)?;
+    source::check_apart(&p.shards, &p.output)?;
+    let found = source::discover(&p.shards)?;
+    let mut notices: Vec<String> = found.notice(p.hash == Hash::Blake3).into_iter().collect();
+    let source = Source::open(found.files, &source::Options::of(p))?;
+    notices.extend(source.notices.iter().cloned());
     check_columns(p, &source)?;
     let folder = settings.spill_dir.clone().unwrap_or_else(|| store::scratch_folder(&p.output));
     let room = KeyRoom::new(settings.memory, folder);
@@ -78,7 +85,9 @@ pub fn prepare(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result
             "loosen input.where, or add input",
         ));
     }
-    keys.shape_mut().time_unit_nanos = time_unit(p, &source);
+    let time = time_type(p, &source);
+    keys.shape_mut().time_is_float = time.as_ref().is_some_and(DataType::is_floating);
+    keys.shape_mut().time_unit_nanos = time.and_then(|time| time_unit(p, &time));
     warn_of_collisions(&keys.shape().identity.tokens, progress);
 
     progress.stage("deduplicating", 0);
@@ -103,7 +112,7 @@ pub fn prepare(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result
         }
     };
     spilled += composed.filed_bytes();
-    Ok(Prepared { source, tokenizer, keys, composed, facts, positives, left_out, spilled, duplicates, room })
+    Ok(Prepared { source, tokenizer, keys, composed, facts, positives, left_out, spilled, duplicates, notices, room })
 }
 
 fn positives(keys: &Keys) -> Result<Positives> {
@@ -143,64 +152,65 @@ fn survivors(keys: &Keys, p: &Pipeline, room: &KeyRoom) -> Result<Vec<bool>> {
 
 /// Every column that the pipeline names must be there, with a type that fits its use.
 fn check_columns(p: &Pipeline, source: &Source) -> Result<()> {
-    let roles = [("columns.request", &p.request), ("columns.item", &p.item), ("columns.label", &p.label)];
-    let mut keys: Vec<(&str, &str)> = p.identity.iter().map(|c| ("columns.identity", c.as_str())).collect();
-    keys.extend(roles.iter().filter_map(|(at, column)| column.as_ref().map(|c| (*at, c.as_str()))));
-    let named = |at: &'static str, fields: &'_ [Field]| -> Vec<(&'static str, String)> {
-        let column = |f: &Field| if let Field::Column(name) = f { Some((at, name.clone())) } else { None };
-        fields.iter().filter_map(column).collect()
-    };
-    let mut others = named("dedup.key", &p.dedup_key);
-    for rule in &p.rules {
-        if let Rule::Same(fields) = rule {
-            others.extend(named("mask.rules", fields));
+    p.check_names(|name| source.has_column(name))?;
+    for (at, name) in p.named_columns() {
+        let (column, field) = source.column(at, &name)?;
+        if at == "requests.columns" && matches!(column, InputColumn::Nested(_)) {
+            let problem = format!("`{name}` is a field of a struct, and tables have whole columns");
+            return Err(Error::pipeline(at, problem, "name the struct, or write the field as a column"));
         }
-    }
-    keys.extend(others.iter().map(|(at, name)| (*at, name.as_str())));
-    for (at, name) in keys {
-        let (_, field) = source.column(at, name)?;
+        if at == "requests.columns" || at == "columns.time" {
+            continue;
+        }
         if role_kind(field.data_type()).is_none() {
-            return Err(Error::pipeline(
-                at,
-                format!("column `{name}` is {}", field.data_type()),
-                "use an integer, boolean, string, binary, date, timestamp, or a dictionary of these",
-            ));
+            return Err(Error::pipeline(at, format!("column `{name}` is {}", field.data_type()), TAKEN));
         }
     }
-    if let Some(time) = &p.time {
-        let (_, field) = source.column("columns.time", time)?;
-        let fits =
-            |t: &DataType| t.is_integer() || matches!(t, DataType::Date32 | DataType::Date64 | DataType::Timestamp(..));
-        let fits_in_dictionary = matches!(field.data_type(), DataType::Dictionary(_, v) if fits(v));
-        if !fits(field.data_type()) && !fits_in_dictionary {
-            return Err(Error::pipeline(
-                "columns.time",
-                format!("column `{time}` is {}", field.data_type()),
-                "use an integer, a date or a timestamp",
-            ));
-        }
+    let Some(time) = &p.time else { return Ok(()) };
+    let (column, field) = source.column("columns.time", time)?;
+    let is_folder = matches!(column, InputColumn::Hive(_));
+    let plain = value_type(field.data_type());
+    let is_number = !tells_time(plain) && role_kind(plain) == Some(Kind::Integer);
+    let tells = tells_time(plain);
+    if !is_folder && !is_number && !tells {
+        return Err(Error::pipeline(
+            "columns.time",
+            format!("column `{time}` is {}", field.data_type()),
+            "use an integer, a float, a date, a timestamp, or a folder that is a date",
+        ));
     }
-    for name in &p.drop {
-        source.column("input.drop", name)?;
-    }
-    for name in &p.request_columns {
-        source.column("requests.columns", name)?;
+    if p.time_unit.is_some() && !is_number {
+        return Err(Error::pipeline(
+            "columns.time_unit",
+            format!("column `{time}` is {}, which has a unit of its own", field.data_type()),
+            "leave it out",
+        ));
     }
     Ok(())
 }
 
-fn time_unit(p: &Pipeline, source: &Source) -> Option<u64> {
-    use arrow::datatypes::TimeUnit::*;
-    let (_, field) = source.column("columns.time", p.time.as_ref()?).ok()?;
-    let value = if let DataType::Dictionary(_, v) = field.data_type() { v } else { field.data_type() };
-    match value {
-        DataType::Date32 => Some(86_400_000_000_000),
-        DataType::Date64 | DataType::Timestamp(Millisecond, _) => Some(1_000_000),
-        DataType::Timestamp(Second, _) => Some(1_000_000_000),
-        DataType::Timestamp(Microsecond, _) => Some(1_000),
-        DataType::Timestamp(Nanosecond, _) => Some(1),
-        _ => None,
-    }
+fn tells_time(data_type: &DataType) -> bool {
+    tick(data_type).is_some()
+}
+
+fn value_type(data_type: &DataType) -> &DataType {
+    if let DataType::Dictionary(_, value) = data_type { value } else { data_type }
+}
+
+/// The type in which times are told, of the column's type: folders are dates, decimals integers.
+pub fn time_type(p: &Pipeline, source: &Source) -> Option<DataType> {
+    let (column, field) = source.column("columns.time", p.time.as_ref()?).ok()?;
+    Some(match (column, value_type(field.data_type())) {
+        (InputColumn::Hive(_), _) => DataType::Date32,
+        (_, plain) if plain.is_decimal() => DataType::Int64,
+        (_, plain) => plain.clone(),
+    })
+}
+
+/// Nanoseconds of a time's tick, where it is known.
+fn time_unit(p: &Pipeline, time: &DataType) -> Option<u64> {
+    let told = tick(time).and_then(|nanos| u64::try_from(nanos).ok());
+    told.or_else(|| p.time_unit.map(TimeUnit::nanos))
 }
 
 /// Row groups that each thread may read while the first of them is being read.
@@ -218,7 +228,8 @@ fn read_keys(
         |at, text: &Option<String>| text.as_ref().map(|t| Predicate::new(at, t, source, discreet)).transpose();
     let keep = predicate("input.where", &p.predicate)?;
     let positive = predicate("mask.positive", &p.positive)?;
-    let builder = PlaneBuilder::new(p, tokenizer, source.rows, room.bytes, room.folder.clone())?;
+    let builder =
+        PlaneBuilder::new(p, tokenizer, time_type(p, source), source.rows, (room.bytes, room.folder.clone()))?;
     let columns: Vec<InputColumn> =
         builder.columns().iter().map(|name| Ok(source.column("columns", name)?.0)).collect::<Result<_>>()?;
     progress.stage("reading keys", source.row_groups.len());

@@ -3,14 +3,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::datatypes::FieldRef;
-
 use super::rows::LoadedPart;
 use crate::classes::Classes;
 use crate::keys::KeyPlane;
 use crate::payload::WantedRow;
 use crate::pipeline::{Layout, Pipeline};
-use crate::source::{InputColumn, Source};
 
 /// The rows of a part that bring the columns of requests, each request's first example there: as the columns are proven constant within a
 /// request, one value is kept for all its rows.
@@ -57,15 +54,6 @@ impl Origin {
             (true, Layout::First) => Origin::RequestFirst,
         }
     }
-}
-
-/// The payload columns that the output carries.
-pub fn carried_fields<'a>(
-    p: &'a Pipeline,
-    source: &'a Source,
-) -> impl Iterator<Item = (InputColumn, &'a FieldRef)> + use<'a> {
-    let hidden = |name: &String| p.drop.contains(name) || (!p.keep_raw && p.identity.contains(name));
-    source.fields().filter(move |(_, field)| !hidden(field.name()))
 }
 
 /// For each row of some batches, or of a rank's slices of them, in order: the wanted row that brings its values.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use parquet::basic::Type as Physical;
 use parquet::column::reader::ColumnReaderImpl;
 use parquet::data_type::{Int96, Int96Type};
@@ -17,9 +18,9 @@ const PIECE: usize = 1 << 14;
 /// The Julian day of the epoch.
 const EPOCH: i128 = 2_440_588;
 
-/// The leaves of a column that are such timestamps.
-pub fn leaves(schema: &SchemaDescriptor, root: usize) -> Vec<usize> {
-    let own = (0..schema.num_columns()).filter(|leaf| schema.get_column_root_idx(*leaf) == root);
+/// The leaves that are such timestamps.
+pub fn among(schema: &SchemaDescriptor, leaves: &[(usize, DataType)]) -> Vec<usize> {
+    let own = leaves.iter().map(|(leaf, _)| *leaf);
     own.filter(|leaf| schema.column(*leaf).physical_type() == Physical::INT96).collect()
 }
 

@@ -41,10 +41,9 @@ struct Rows {
 }
 
 impl<'a> Lists<'a> {
-    /// `None` where the column is something else.
-    pub fn of(list: &'a DataType, schema: &SchemaDescriptor, root: usize) -> Option<Self> {
+    /// Of the column with this leaf; `None` where it is something else.
+    pub fn of(list: &'a DataType, schema: &SchemaDescriptor, leaf: usize) -> Option<Self> {
         let (DataType::List(element) | DataType::FixedSizeList(element, _)) = list else { return None };
-        let leaf = (0..schema.num_columns()).find(|leaf| schema.get_column_root_idx(*leaf) == root)?;
         let column = schema.column(leaf);
         let physical = column.physical_type();
         let plain = matches!(

@@ -3,7 +3,6 @@
 use std::sync::OnceLock;
 
 use arrow::array::BooleanArray;
-use arrow::datatypes::FieldRef;
 use polars::prelude::{
     AggExpr, Column, DataFrame, DataType, Expr, IntoLazy, ParallelStrategy, PlSmallStr, PolarsError,
 };
@@ -11,10 +10,14 @@ use polars_io::parquet::metadata::FileMetadataRef;
 use polars_plan::plans::{AExpr, ArenaExprIter, ExprToIRContext, is_inherently_nondeterministic, to_expr_ir};
 use polars_plan::prelude::Arena;
 
-use super::guard::guarded;
+use super::comparisons::Form;
+use super::frame::is_simple;
+use super::guard::{guarded, unguarded};
+use super::literals::Clock;
 use super::preflight::{InputColumn, RowGroup, Source};
 use super::row_group::{polars_footer, read_row_group};
-use super::sql::{predicate_expr, widen_integers};
+use super::shard::Shard;
+use super::sql::{Predicated, widen_integers};
 use crate::error::{Error, Place, Result};
 use crate::store;
 
@@ -25,8 +28,12 @@ pub struct Predicate {
     /// Errors repeat nothing that may be an identity.
     discreet: bool,
     expr: Expr,
-    file_columns: Vec<String>,
-    hive_columns: Vec<(usize, String)>,
+    /// The columns of the frame, by their name in it.
+    columns: Vec<(String, InputColumn, Form)>,
+    /// Lists, structs and the like, which Polars reads.
+    nested: Vec<(String, InputColumn)>,
+    /// The columns that it calculates with.
+    calculated: Vec<String>,
     /// Of each shard, once it was read.
     footers: Vec<OnceLock<FileMetadataRef>>,
 }
@@ -34,13 +41,27 @@ pub struct Predicate {
 impl Predicate {
     /// Parses the predicate of pipeline key `at` and binds its columns. If `discreet`, errors repeat nothing of it: what does not
     /// fit may be an identity.
+    ///
+    /// # Errors
+    /// What is no predicate of rows, names no column, or compares one with what its type does not have.
     pub fn new(at: &'static str, sql: &str, source: &Source, discreet: bool) -> Result<Self> {
         let bad = |problem: String, remedy: &str| Error::pipeline(at, problem, remedy);
         if sql.trim().is_empty() {
             return Err(bad("it is empty".into(), "leave it out to take all rows"));
         }
+        let parsed = Predicated::new(sql);
+        for name in parsed.columns() {
+            let column = source.column(at, &name);
+            if discreet && column.is_err() {
+                let known: Vec<&str> = source.fields().map(|(_, f)| f.name().as_str()).collect();
+                return Err(bad("a name in it is no column".into(), &format!("the columns are: {}", known.join(", "))));
+            }
+            column?;
+        }
+        let type_of = |name: &str| source.column(at, name).ok().map(|(_, field)| field.data_type().clone());
         let expr = guarded(&Place::default(), || {
-            predicate_expr(sql).map_err(|e| {
+            let expr = parsed.expr(&type_of).map_err(|problem| bad(problem, "write it so, or cast the column"))?;
+            expr.map_err(|e| {
                 bad(
                     if discreet { NOT_UNDERSTOOD.into() } else { describe(&e, sql) },
                     "write it as in SQL's WHERE, with names that SQL reserves (\"user\", \"order\") in double quotes",
@@ -57,28 +78,28 @@ impl Predicate {
         let mut names: Vec<PlSmallStr> = expr.clone().meta().root_names();
         names.sort_unstable();
         names.dedup();
-        let (mut file_columns, mut hive_columns) = (Vec::new(), Vec::new());
+        let (mut columns, mut nested) = (Vec::new(), Vec::new());
         for name in names {
-            let column = source.column(at, &name);
-            if discreet && column.is_err() {
-                let known: Vec<&str> = source.fields().map(|(_, f)| f.name().as_str()).collect();
-                return Err(bad("a name in it is no column".into(), &format!("the columns are: {}", known.join(", "))));
+            let (of, form) = Form::of(&name);
+            let (column, field) = source.column(at, of)?;
+            if form == Form::Values
+                && let Some(clock @ Clock::Instant(_, zone)) = Clock::of(field.data_type())
+                && zone != Some(0)
+            {
+                return Err(bad(format!("`{of}` has a zone of its own, and is more than compared"), clock.form()));
             }
-            match column? {
-                (InputColumn::File(_), _) => file_columns.push(name.to_string()),
-                (InputColumn::Hive(index), _) => hive_columns.push((index, name.to_string())),
+            let simple = is_simple(field.data_type());
+            if !simple && matches!(column, InputColumn::Nested(_)) {
+                let problem = format!("`{of}` is {}, which predicates do not read in a struct", field.data_type());
+                return Err(bad(problem, "compare a simple field, or write it as a column"));
             }
-        }
-        if file_columns.is_empty() {
-            // Polars needs a column to know how many rows there are.
-            let simple = |field: &&FieldRef| field.data_type().is_integer() || field.data_type().is_string();
-            let mut fields = source.fields().filter(|(column, _)| matches!(column, InputColumn::File(_)));
-            let first = fields.next().map(|(_, field)| field);
-            let chosen = first.into_iter().chain(fields.map(|(_, field)| field)).find(simple).or(first);
-            file_columns.extend(chosen.map(|field| field.name().clone()));
+            match simple {
+                true => columns.push((name.to_string(), column, form)),
+                false => nested.push((name.to_string(), column)),
+            }
         }
         let footers = source.shards.iter().map(|_| OnceLock::new()).collect();
-        Ok(Predicate { at, expr, discreet, file_columns, hive_columns, footers })
+        Ok(Predicate { at, expr, discreet, columns, nested, calculated: parsed.calculated(), footers })
     }
 
     /// For each row of a row group: true, false, or null.
@@ -86,30 +107,14 @@ impl Predicate {
         let shard = &source.shards[group.shard];
         let place = source.place(group);
         guarded(&place, || {
-            let damaged = |e: PolarsError| Error::damaged(place.clone(), e);
-            let footer = match self.footers[group.shard].get() {
-                Some(footer) => footer,
-                None => {
-                    let footer = polars_footer(store::open(&shard.path)?).map_err(damaged)?;
-                    self.footers[group.shard].get_or_init(|| footer)
-                }
-            };
-            let (file, columns) = (store::open(&shard.path)?, self.file_columns.clone());
-            let mut frame =
-                read_row_group(file, footer, group.ordinal, Some(columns), ParallelStrategy::None).map_err(damaged)?;
-            for (index, name) in &self.hive_columns {
-                let value = vec![shard.hive[*index].as_deref(); group.rows as usize];
-                frame
-                    .with_column(Column::new(name.as_str().into(), value))
-                    .map_err(|e| Error::damaged(place.clone(), e))?;
-            }
+            let mut frame = self.frame(source, group, shard, &place)?;
             plain_text(&mut frame);
             widen_integers(&mut frame);
             let bad = |e: PolarsError| {
                 // Values may be part of the message of a failed conversion: only errors of structure are quoted.
                 let problem = match &e {
                     PolarsError::ColumnNotFound(_) | PolarsError::SchemaMismatch(_) => e.to_string(),
-                    _ => "it can't be evaluated on these columns' types".to_owned(),
+                    _ => format!("it can't be evaluated on these columns' types ({})", self.types_told(source)),
                 };
                 let place = match self.discreet {
                     // A folder may be named after an identity.
@@ -146,6 +151,59 @@ impl Predicate {
                 n => Err(Error::pipeline(self.at, format!("it gives {n} values for {rows} rows"), "decide row by row")),
             }
         })
+    }
+}
+
+impl Predicate {
+    /// The columns with their types, for errors.
+    fn types_told(&self, source: &Source) -> String {
+        let columns =
+            self.columns.iter().map(|(_, column, _)| *column).chain(self.nested.iter().map(|(_, column)| *column));
+        let told = |column: InputColumn| {
+            let field = source.field(column);
+            format!("`{}` is {}", field.name(), field.data_type())
+        };
+        let told: std::collections::BTreeSet<String> = columns.map(told).collect();
+        told.into_iter().collect::<Vec<_>>().join(", ")
+    }
+
+    /// The columns of a row group that the predicate looks at; Polars needs one to know how many rows there are.
+    fn frame(&self, source: &Source, group: &RowGroup, shard: &Shard, place: &Place) -> Result<DataFrame> {
+        let damaged = |e: PolarsError| Error::damaged(place.clone(), e);
+        let rows = group.rows as usize;
+        let mut columns = Vec::with_capacity(self.columns.len() + self.nested.len());
+        for (name, column, form) in &self.columns {
+            let made = unguarded(|| super::frame::column(source, group, *column, *form, name))?;
+            if made.dtype() == &DataType::UInt64 && self.calculated.contains(name) {
+                return Err(Error::pipeline(
+                    self.at,
+                    format!("`{name}` holds integers from 2⁶³ on, which are compared, and not calculated with"),
+                    "compare the column itself, or write it with a sign",
+                ));
+            }
+            columns.push(made);
+        }
+        let there = |column: &InputColumn| matches!(column, InputColumn::File(k) if shard.root(*k).is_some());
+        let (read, missing): (Vec<_>, Vec<_>) = self.nested.iter().partition(|(_, column)| there(column));
+        if !read.is_empty() {
+            let footer = match self.footers[group.shard].get() {
+                Some(footer) => footer,
+                None => {
+                    let footer = polars_footer(store::open(&shard.path)?).map_err(damaged)?;
+                    self.footers[group.shard].get_or_init(|| footer)
+                }
+            };
+            let names = read.into_iter().map(|(name, _)| name.clone()).collect();
+            let file = store::open(&shard.path)?;
+            let frame =
+                read_row_group(file, footer, group.ordinal, Some(names), ParallelStrategy::None).map_err(damaged)?;
+            columns.extend(frame.columns().iter().cloned());
+        }
+        columns.extend(missing.iter().map(|(name, _)| Column::full_null(name.as_str().into(), rows, &DataType::Null)));
+        if columns.is_empty() {
+            columns.push(Column::full_null("\u{1}rows".into(), rows, &DataType::Boolean));
+        }
+        DataFrame::new(rows, columns).map_err(damaged)
     }
 }
 

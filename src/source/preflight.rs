@@ -1,30 +1,23 @@
-//! Footers of all shards, read and compared before the first row.
+//! Footers of all shards, read and made one schema before the first row.
 
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 
 use super::discover::Found;
-use super::guard::guarded;
+use super::hive::HIVE_NULL;
+use super::one_schema::{Names, OneSchema, agree};
+use super::order::{Order, check_orders, orders, without_lost_orders};
+use super::paths::{find_path, without};
+use super::shard::{Shard, footer, leaves_by_root, rows_of};
+use super::sql::Predicated;
 use crate::error::{Error, Place, Result};
-use crate::pipeline::nearest;
+use crate::pipeline::{Pipeline, SchemaMode, nearest};
 use crate::schema;
-use crate::store;
 use crate::tasks::in_parallel;
-
-/// Value that stands for null in a `key=value` folder.
-pub const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
-
-/// An input file with its footer.
-pub struct Shard {
-    pub path: PathBuf,
-    pub bytes: u64,
-    pub footer: ArrowReaderMetadata,
-    /// Values of the folder columns for all rows of this shard.
-    pub hive: Vec<Option<String>>,
-}
 
 /// A row group's place in the input.
 #[derive(Debug, Clone, Copy)]
@@ -38,49 +31,90 @@ pub struct RowGroup {
 }
 
 /// Where a column's values come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum InputColumn {
-    /// A top-level column of the files, by position.
+    /// A top-level column, by position in the input's schema.
     File(usize),
     /// A `key=value` folder, by position among the folders' keys.
     Hive(usize),
+    /// A field of a struct, by position among those that the pipeline names.
+    Nested(usize),
 }
 
-/// The whole input: shards with one schema, and their row groups in order.
+/// A field of a struct that the pipeline names by its path.
+pub(super) struct Nested {
+    /// The struct, by position in the input's schema.
+    pub root: usize,
+    pub path: Vec<String>,
+    /// Called as the pipeline calls it.
+    pub field: FieldRef,
+}
+
+/// How the input becomes one table.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    pub mode: SchemaMode,
+    /// Whether `key=value` folders become string columns.
+    pub hive: bool,
+    /// Columns, and fields of structs, that play a role, with the pipeline key that names them: no shard may lack them.
+    pub named: Vec<(&'static str, String)>,
+    /// Those that the output does not carry, with the key that says so.
+    pub left_out: Vec<(&'static str, String)>,
+}
+
+/// The whole input: shards as one table, and their row groups in order.
 pub struct Source {
     pub shards: Vec<Shard>,
     pub row_groups: Vec<RowGroup>,
     pub rows: u32,
     pub(super) schema: Arc<Schema>,
     hive: Vec<FieldRef>,
+    pub(super) nested: Vec<Nested>,
+    by_name: HashMap<String, InputColumn>,
+    /// By column: the values of ordered dictionaries.
+    orders: HashMap<usize, Order>,
+    /// What the output carries of the columns.
+    carried: Vec<(InputColumn, FieldRef)>,
+    /// The column of items.
+    item: Option<InputColumn>,
+    /// What a person should hear of it.
+    pub notices: Vec<String>,
+}
+
+impl Options {
+    /// Those of a pipeline.
+    pub fn of(p: &Pipeline) -> Self {
+        let predicates = [("input.where", &p.predicate), ("mask.positive", &p.positive)];
+        let mut named = p.named_columns();
+        for (at, sql) in predicates {
+            named.extend(sql.iter().flat_map(|sql| Predicated::new(sql).columns()).map(|name| (at, name)));
+        }
+        Options { mode: p.schema, hive: p.hive, named, left_out: p.left_out() }
+    }
 }
 
 impl Source {
-    /// Reads the footers of `found`; `hive` turns `key=value` folders into string columns.
-    pub fn open(found: Vec<Found>, hive: bool) -> Result<Self> {
+    /// Reads the footers of `found` and makes their schemas one.
+    ///
+    /// # Errors
+    /// A file that is no Parquet; schemas that no table holds without loss; a named column that a shard lacks.
+    pub fn open(found: Vec<Found>, options: &Options) -> Result<Self> {
         let footers = in_parallel(&found, |_| 0, |f| footer(&f.path))?;
-        let schema = Arc::clone(footers[0].1.schema());
-        for (f, (_, footer)) in found.iter().zip(&footers).skip(1) {
-            agree(&found[0].path, &schema, &f.path, footer.schema())?;
+        let paths: Vec<&Path> = found.iter().map(|f| f.path.as_path()).collect();
+        let names = Names { named: &options.named, left_out: &options.left_out };
+        let schemas: Vec<_> = footers.iter().map(|(_, f)| (Arc::clone(f.schema()), rows_of(f) > 0)).collect();
+        if options.mode == SchemaMode::Strict {
+            agree(&paths, &schemas, &names)?;
         }
-        if let Some(field) = schema.fields().iter().find(|f| f.name().starts_with(schema::RESERVED)) {
-            return Err(Error::input(
-                Place::file(&found[0].path).with_column(field.name()),
-                "the prefix `bw_` is reserved for generated columns",
-                "rename it; a composed dataset can't be composed again",
-            ));
-        }
-        for (i, field) in schema.fields().iter().enumerate() {
-            if schema.fields()[..i].iter().any(|f| f.name() == field.name()) {
-                let place = Place::file(&found[0].path).with_column(field.name());
-                return Err(Error::input(place, "two columns have this name", "rename one of them"));
-            }
-        }
-        let keys = if hive { hive_keys(&found, &schema)? } else { Vec::new() };
-        let mut shards = Vec::with_capacity(found.len());
+        let OneSchema { schema, roots } = OneSchema::of(&paths, &schemas, &names)?;
+        check_orders(&paths, &schemas, &names)?;
+        let (schema, unordered) = without_lost_orders(schema);
+        let keys = if options.hive { hive_keys(&found, &schema)? } else { Vec::new() };
+        let mut shards: Vec<Shard> = Vec::with_capacity(found.len());
         let mut row_groups = Vec::new();
         let mut rows = 0u64;
-        for (found, (bytes, footer)) in found.into_iter().zip(footers) {
+        let mut last_leaves: Option<Arc<Vec<Range<usize>>>> = None;
+        for ((found, (bytes, footer)), roots) in found.into_iter().zip(footers).zip(roots) {
             for (ordinal, group) in footer.metadata().row_groups().iter().enumerate() {
                 let n = u64::try_from(group.num_rows()).unwrap_or(u64::MAX);
                 let end = rows.saturating_add(n);
@@ -101,10 +135,94 @@ impl Source {
                 let value = found.hive.iter().rev().find(|(k, _)| k == key).map(|(_, v)| v.clone());
                 value.filter(|v| v != HIVE_NULL)
             });
-            shards.push(Shard { hive: values.collect(), path: found.path, bytes, footer });
+            let leaves = leaves_by_root(&footer);
+            let leaves = last_leaves.take().filter(|last| **last == leaves).unwrap_or_else(|| Arc::new(leaves));
+            last_leaves = Some(Arc::clone(&leaves));
+            shards.push(Shard { hive: values.collect(), path: found.path, bytes, footer, roots, leaves });
         }
-        let hive = keys.into_iter().map(|k| Field::new(k, DataType::Utf8, true).into()).collect();
-        Ok(Source { shards, row_groups, rows: rows as u32, schema, hive })
+        let hive: Vec<FieldRef> = keys.into_iter().map(|k| Field::new(k, DataType::Utf8, true).into()).collect();
+        let file = schema.fields().iter().enumerate().map(|(k, f)| (f.name().clone(), InputColumn::File(k)));
+        let folders = hive.iter().enumerate().map(|(k, f)| (f.name().clone(), InputColumn::Hive(k)));
+        let by_name: HashMap<String, InputColumn> = file.chain(folders).collect();
+        let mut source = Source {
+            shards,
+            row_groups,
+            rows: rows as u32,
+            schema,
+            hive,
+            nested: Vec::new(),
+            by_name,
+            orders: HashMap::new(),
+            carried: Vec::new(),
+            item: None,
+            notices: Vec::new(),
+        };
+        source.notices = unordered;
+        source.bind_paths(options)?;
+        let item = options.named.iter().find(|(at, _)| *at == "columns.item");
+        source.item = item.and_then(|(_, name)| source.by_name.get(name).copied());
+        source.carry(options)?;
+        source.orders = orders(&source)?;
+        Ok(source)
+    }
+
+    /// Finds the fields of structs that the pipeline names.
+    fn bind_paths(&mut self, options: &Options) -> Result<()> {
+        for (at, name) in &options.named {
+            if self.by_name.contains_key(name) {
+                continue;
+            }
+            let Some((root, path, field)) = find_path(self.schema.fields(), name) else { continue };
+            for shard in self.shards.iter().filter(|shard| shard.has_rows()) {
+                let own = shard.root(root).map(|k| shard.footer.schema().field(k));
+                let lacks = own.is_none_or(|own| !own.data_type().is_null() && !has_path(own, &path));
+                if lacks {
+                    return Err(Error::input(
+                        Place::file(&shard.path).with_column(name),
+                        format!("{at} names it, and this file lacks it"),
+                        "check the name, write the column, or leave the file out",
+                    ));
+                }
+            }
+            // Of a field in a struct no order is kept.
+            let field = Field::clone(&field).with_name(name).with_nullable(true).with_dict_is_ordered(false);
+            let field = Arc::new(field);
+            self.by_name.insert(name.clone(), InputColumn::Nested(self.nested.len()));
+            self.nested.push(Nested { root, path, field });
+        }
+        Ok(())
+    }
+
+    /// Settles what the output carries: all columns but those left out, structs without the fields left out.
+    fn carry(&mut self, options: &Options) -> Result<()> {
+        let mut fields: Vec<Option<FieldRef>> = self.schema.fields().iter().cloned().map(Some).collect();
+        let mut hive: Vec<Option<FieldRef>> = self.hive.iter().cloned().map(Some).collect();
+        for (at, name) in &options.left_out {
+            match self.by_name.get(name) {
+                Some(InputColumn::File(k)) => fields[*k] = None,
+                Some(InputColumn::Hive(k)) => hive[*k] = None,
+                Some(InputColumn::Nested(_)) | None => {
+                    let Some((root, path, _)) = find_path(self.schema.fields(), name) else {
+                        // A field that nobody reads may be left out of the schema already, and all of its struct.
+                        let column = |shard: &Shard| {
+                            let fields = shard.footer.schema().fields();
+                            find_path(fields, name).map(|(root, ..)| fields[root].name().clone())
+                        };
+                        match self.shards.iter().find_map(column).and_then(|name| self.by_name.get(&name)) {
+                            Some(InputColumn::File(k)) if is_empty(&self.schema.fields()[*k]) => fields[*k] = None,
+                            Some(_) => {}
+                            None => self.column(at, name).map(|_| ())?,
+                        }
+                        continue;
+                    };
+                    fields[root] = fields[root].take().and_then(|field| without(&field, &path)).map(Arc::new);
+                }
+            }
+        }
+        let file = fields.into_iter().enumerate().filter_map(|(k, f)| Some((InputColumn::File(k), f?)));
+        let hive = hive.into_iter().enumerate().filter_map(|(k, f)| Some((InputColumn::Hive(k), f?)));
+        self.carried = file.chain(hive).collect();
+        Ok(())
     }
 
     /// All columns: the files' and, behind them, the folders'.
@@ -113,22 +231,53 @@ impl Source {
         file.chain(self.hive.iter().enumerate().map(|(i, f)| (InputColumn::Hive(i), f)))
     }
 
-    /// Finds a column that the pipeline names at `at`.
-    pub fn column(&self, at: &str, name: &str) -> Result<(InputColumn, &FieldRef)> {
-        self.fields().find(|(_, f)| f.name() == name).ok_or_else(|| {
-            let known: Vec<&str> = self.fields().map(|(_, f)| f.name().as_str()).collect();
-            let remedy = match nearest(name, known.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("the columns are: {}", known.join(", ")),
-            };
-            Error::pipeline(at, format!("the input has no column `{name}`"), remedy)
-        })
+    /// The columns that the output carries, with the types that it has of them.
+    pub fn carried(&self) -> &[(InputColumn, FieldRef)] {
+        &self.carried
     }
 
-    /// What a row takes on average, uncompressed, by the footers.
+    pub fn field(&self, column: InputColumn) -> &FieldRef {
+        match column {
+            InputColumn::File(k) => &self.schema.fields()[k],
+            InputColumn::Hive(k) => &self.hive[k],
+            InputColumn::Nested(k) => &self.nested[k].field,
+        }
+    }
+
+    /// The values of an ordered dictionary, which stand for their order; `None` for all other columns.
+    pub fn order(&self, column: InputColumn) -> Option<&Order> {
+        let InputColumn::File(k) = column else { return None };
+        self.orders.get(&k)
+    }
+
+    /// Whether a column's values reach the output: on rows, or in the table of items.
+    pub(super) fn is_shown(&self, column: InputColumn) -> bool {
+        self.item == Some(column) || self.carried.iter().any(|(carried, _)| *carried == column)
+    }
+
+    /// Whether there is a column of this name, at the top.
+    pub fn has_column(&self, name: &str) -> bool {
+        matches!(self.by_name.get(name), Some(InputColumn::File(_) | InputColumn::Hive(_)))
+    }
+
+    /// Finds a column that the pipeline names at `at`.
+    pub fn column(&self, at: &str, name: &str) -> Result<(InputColumn, &FieldRef)> {
+        if let Some(column) = self.by_name.get(name) {
+            return Ok((*column, self.field(*column)));
+        }
+        const MOST_SHOWN: usize = 40;
+        let known: Vec<&str> = self.fields().map(|(_, f)| f.name().as_str()).collect();
+        let remedy = match nearest(name, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if known.len() > MOST_SHOWN => format!("the columns are: {}, …", known[..MOST_SHOWN].join(", ")),
+            None => format!("the columns are: {}", known.join(", ")),
+        };
+        Err(Error::pipeline(at, format!("the input has no column `{name}`"), remedy))
+    }
+
+    /// What a row that is carried takes on average, texts of dictionaries as often as they occur, as far as footers tell.
     pub fn row_bytes(&self) -> u64 {
-        let groups = self.shards.iter().flat_map(|s| s.footer.metadata().row_groups());
-        let bytes: u64 = groups.map(|g| u64::try_from(g.total_byte_size()).unwrap_or(0)).sum();
+        let bytes: u64 = self.carried.iter().map(|(column, _)| self.plain_bytes(*column)).sum();
         bytes / u64::from(self.rows.max(1))
     }
 
@@ -137,44 +286,17 @@ impl Source {
     }
 }
 
-fn footer(path: &Path) -> Result<(u64, ArrowReaderMetadata)> {
-    let place = Place::file(path);
-    let file = store::open(path)?;
-    let bytes = store::len(path)?;
-    guarded(&place, || {
-        ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(|e| Error::damaged(place.clone(), e))
-    })
-    .map(|footer| (bytes, footer))
+fn is_empty(field: &Field) -> bool {
+    matches!(field.data_type(), DataType::Struct(fields) if fields.is_empty())
 }
 
-fn agree(first_path: &Path, first: &Schema, path: &Path, other: &Schema) -> Result<()> {
-    let drift = |column: &str, problem: String| {
-        Err(Error::input(
-            Place::file(path).with_column(column),
-            problem,
-            "write all shards with one schema, or leave this one out",
-        ))
-    };
-    for (i, field) in other.fields().iter().enumerate() {
-        match first.field_with_name(field.name()) {
-            Err(_) => return drift(field.name(), format!("{} has no such column", first_path.display())),
-            Ok(f) if f.data_type() != field.data_type() => {
-                let (here, there) = (field.data_type(), f.data_type());
-                return drift(field.name(), format!("it is {here} here but {there} in {}", first_path.display()));
-            }
-            Ok(f) if f != field.as_ref() => {
-                let what = if f.is_nullable() == field.is_nullable() { "metadata" } else { "nullability" };
-                return drift(field.name(), format!("its {what} differs from {}", first_path.display()));
-            }
-            Ok(_) if first.fields().get(i).is_none_or(|f| f.name() != field.name()) => {
-                return drift(field.name(), format!("it is column {i} here but not in {}", first_path.display()));
-            }
-            Ok(_) => {}
+fn has_path(field: &Field, path: &[String]) -> bool {
+    match (path.split_first(), field.data_type()) {
+        (None, _) => true,
+        (Some((name, rest)), DataType::Struct(fields)) => {
+            fields.iter().find(|f| f.name() == name).is_some_and(|f| has_path(f, rest))
         }
-    }
-    match first.fields().iter().find(|f| other.field_with_name(f.name()).is_err()) {
-        Some(missing) => drift(missing.name(), format!("it is missing here but not in {}", first_path.display())),
-        None => Ok(()),
+        (Some(_), t) => t.is_null(),
     }
 }
 

@@ -3,12 +3,36 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use polars::prelude::{DataFrame, ParallelStrategy, ParquetReader, PolarsResult, SerReader, polars_err};
+use polars::prelude::{
+    ArrowDataType, ArrowTimeUnit, DataFrame, ParallelStrategy, ParquetReader, PolarsResult, SerReader, polars_err,
+};
 use polars_io::parquet::metadata::{FileMetadata, FileMetadataRef};
+
+use super::guard::unless_panic;
 
 /// Reads a footer.
 pub fn polars_footer(file: File) -> PolarsResult<FileMetadataRef> {
-    ParquetReader::new(file).get_metadata().cloned()
+    let mut reader = ParquetReader::new(file);
+    let footer = reader.get_metadata()?.clone();
+    // Of a file whose writer declares list views, Polars reads nothing; seconds of a day it takes for what is stored.
+    let seen = unless_panic(|| reader.schema().ok()).flatten();
+    if seen.is_some_and(|seen| !seen.iter_values().any(|field| has_seconds_of_day(&field.dtype))) {
+        return Ok(footer);
+    }
+    let mut undeclared = FileMetadata::clone(&footer);
+    undeclared.key_value_metadata = None;
+    Ok(Arc::new(undeclared))
+}
+
+fn has_seconds_of_day(seen: &ArrowDataType) -> bool {
+    use ArrowDataType::*;
+    match seen {
+        Time32(unit) => *unit == ArrowTimeUnit::Second,
+        List(f) | LargeList(f) | FixedSizeList(f, _) | Map(f, _) => has_seconds_of_day(&f.dtype),
+        Struct(fields) => fields.iter().any(|f| has_seconds_of_day(&f.dtype)),
+        Dictionary(_, value, _) => has_seconds_of_day(value),
+        _ => false,
+    }
 }
 
 /// Reads columns (`None`: all) of a row group. To the reader it is the file's only one: of a slice of rows, Polars

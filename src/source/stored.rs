@@ -4,13 +4,18 @@ use arrow::datatypes::DataType;
 use parquet::basic::{Encoding, Type};
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 
-use super::preflight::{InputColumn, RowGroup, Shard, Source};
+use super::preflight::{InputColumn, RowGroup, Source};
+use super::shard::Shard;
 
 impl Source {
     /// What a column's values take in all shards, those in dictionaries as often as they occur, if footers tell that of texts.
     pub fn plain_bytes(&self, column: InputColumn) -> u64 {
-        let InputColumn::File(index) = column else { return 0 };
-        self.leaves(index).into_iter().flat_map(|leaf| self.chunks(leaf)).map(plain).sum()
+        self.chunks(column).map(plain).sum()
+    }
+
+    /// [`Source::plain_bytes`] of one row group.
+    pub(super) fn plain_bytes_in(&self, group: &RowGroup, column: InputColumn) -> u64 {
+        self.chunks_in(group, column).map(plain).sum()
     }
 
     /// What a column takes once decoded, as far as footers tell: at least its fixed-width values, and what is encoded.
@@ -20,68 +25,87 @@ impl Source {
 
     /// What a column takes in one row group once decoded, as [`Source::decoded_bytes`] tells of all.
     pub fn decoded_bytes_in(&self, group: &RowGroup, column: InputColumn) -> u64 {
-        let InputColumn::File(index) = column else { return u64::from(group.rows) * 16 };
-        let chunks = self.shards[group.shard].footer.metadata().row_group(group.ordinal).columns();
+        if matches!(column, InputColumn::Hive(_)) {
+            return u64::from(group.rows) * 16;
+        }
         // Of texts, what they take if the footer tells, and where they begin; else a guess.
         let width = |chunk| width(chunk).unwrap_or(if texts(chunk).is_some() { 4 } else { 24 });
         let of_values =
             |chunk| values(chunk).saturating_mul(width(chunk) + 1).saturating_add(texts(chunk).unwrap_or(0));
-        let decoded = |chunk| of_values(chunk).max(uncompressed(chunk));
-        self.leaves(index).into_iter().filter_map(|leaf| chunks.get(leaf)).map(decoded).sum()
+        self.chunks_in(group, column).map(|chunk| of_values(chunk).max(uncompressed(chunk))).sum()
     }
 
     /// What a column's dictionaries take in one row group, about: a reader holds each whole.
     pub fn dictionary_bytes_in(&self, group: &RowGroup, column: InputColumn) -> u64 {
-        let InputColumn::File(index) = column else { return 0 };
-        let chunks = self.shards[group.shard].footer.metadata().row_group(group.ordinal).columns();
-        self.leaves(index).into_iter().filter_map(|leaf| chunks.get(leaf)).map(dictionary_bytes).sum()
+        self.chunks_in(group, column).map(dictionary_bytes).sum()
     }
 
     /// Whether there are 64-bit dates, in columns or in lists and structs, and all of them are stored as days.
     pub fn dates_as_days(&self) -> bool {
-        let Some(shard) = self.shards.first() else { return false };
-        let descriptor = shard.footer.parquet_schema();
-        let mut stored = self.schema.fields().iter().enumerate().flat_map(|(root, field)| {
+        let mut any = false;
+        let mut holds_dates = self.schema.fields().iter().enumerate().filter(|(_, field)| {
             let mut types = Vec::new();
             leaf_types(field.data_type(), &mut types);
-            let dates = self.leaves(root).into_iter().zip(types).filter(|(_, leaf)| *leaf == DataType::Date64);
-            dates.map(|(leaf, _)| descriptor.column(leaf).physical_type()).collect::<Vec<_>>()
+            types.contains(&DataType::Date64)
         });
-        stored.next() == Some(Type::INT32) && stored.all(|physical| physical == Type::INT32)
-    }
-
-    /// For each leaf of a column: whether dictionaries hold all its values, in every row group, and made it smaller.
-    pub fn dictionaries(&self, column: InputColumn) -> Option<Vec<bool>> {
-        let InputColumn::File(index) = column else { return None };
-        let serves = |leaf: usize| {
-            let stored: u64 = self.chunks(leaf).map(uncompressed).sum();
-            let plain = self.chunks(leaf).map(|c| Some(values(c).saturating_mul(width(c)?))).sum::<Option<u64>>();
-            self.chunks(leaf).all(in_dictionary) && plain.is_none_or(|plain| stored < plain)
+        let as_days = |(column, _): (usize, _)| {
+            self.shards.iter().all(|shard| {
+                let Some(root) = shard.root(column) else { return true };
+                let mut types = Vec::new();
+                leaf_types(shard.footer.schema().field(root).data_type(), &mut types);
+                let descriptor = shard.footer.parquet_schema();
+                let mut dates = shard.leaves(root).zip(types).filter(|(_, leaf)| *leaf == DataType::Date64);
+                dates.all(|(leaf, _)| {
+                    any = true;
+                    descriptor.column(leaf).physical_type() == Type::INT32
+                })
+            })
         };
-        Some(self.leaves(index).into_iter().map(serves).collect())
+        holds_dates.all(as_days) && any
     }
 
-    /// The leaves of a top-level column.
-    fn leaves(&self, root: usize) -> Vec<usize> {
-        let Some(shard) = self.shards.first() else { return Vec::new() };
-        let descriptor = shard.footer.parquet_schema();
-        (0..descriptor.num_columns()).filter(|leaf| descriptor.get_column_root_idx(*leaf) == root).collect()
+    /// For each leaf of a column: whether dictionaries hold all its values, in every row group, and made it smaller. `None`
+    /// where footers can't tell, as shards have it otherwise than the output will.
+    pub fn dictionaries(&self, column: InputColumn, carried: &DataType) -> Option<Vec<bool>> {
+        let InputColumn::File(index) = column else { return None };
+        let mut types = Vec::new();
+        leaf_types(carried, &mut types);
+        let serves = |leaf: usize| {
+            let (mut stored, mut plain, mut all) = (0u64, Some(0u64), true);
+            for group in &self.row_groups {
+                let Some(chunk) = self.chunks_in(group, column).nth(leaf) else { continue };
+                stored += uncompressed(chunk);
+                plain = plain.and_then(|sum| Some(sum.saturating_add(values(chunk).saturating_mul(width(chunk)?))));
+                all &= in_dictionary(chunk);
+            }
+            all && plain.is_none_or(|plain| stored < plain)
+        };
+        let leaves = |shard: &Shard| shard.root(index).map(|root| shard.leaves(root).len());
+        let alike = self.shards.iter().filter_map(leaves).all(|leaves| leaves == types.len());
+        alike.then(|| (0..types.len()).map(serves).collect())
     }
 
-    /// A leaf's chunks, those of all row groups.
-    fn chunks(&self, leaf: usize) -> impl Iterator<Item = &ColumnChunkMetaData> {
-        let groups = self.shards.iter().flat_map(|s| s.footer.metadata().row_groups());
-        groups.filter_map(move |group| group.columns().get(leaf))
+    /// A column's chunks in one row group, by leaf; none where the shard lacks it.
+    fn chunks_in(&self, group: &RowGroup, column: InputColumn) -> impl Iterator<Item = &ColumnChunkMetaData> {
+        let shard = &self.shards[group.shard];
+        let root = match column {
+            InputColumn::File(index) => shard.root(index),
+            InputColumn::Nested(k) => shard.root(self.nested[k].root),
+            InputColumn::Hive(_) => None,
+        };
+        let chunks = shard.footer.metadata().row_group(group.ordinal).columns();
+        root.map_or(0..0, |root| shard.leaves(root)).filter_map(|leaf| chunks.get(leaf))
+    }
+
+    /// A column's chunks, those of all row groups.
+    fn chunks(&self, column: InputColumn) -> impl Iterator<Item = &ColumnChunkMetaData> {
+        self.row_groups.iter().flat_map(move |group| self.chunks_in(group, column))
     }
 }
 
-/// [`Source::plain_bytes`] in a row group.
-pub(super) fn root_plain_bytes(shard: &Shard, group: &RowGroupMetaData, root: usize) -> u64 {
-    let leaves = group.columns().iter().enumerate();
-    leaves
-        .filter(|(leaf, _)| shard.footer.parquet_schema().get_column_root_idx(*leaf) == root)
-        .map(|(_, chunk)| plain(chunk))
-        .sum()
+/// What leaves take in a row group, as [`Source::plain_bytes`] tells of all.
+pub(super) fn plain_bytes_of(group: &RowGroupMetaData, leaves: impl Iterator<Item = usize>) -> u64 {
+    leaves.filter_map(|leaf| group.columns().get(leaf)).map(plain).sum()
 }
 
 fn plain(chunk: &ColumnChunkMetaData) -> u64 {
@@ -98,14 +122,14 @@ fn uncompressed(chunk: &ColumnChunkMetaData) -> u64 {
 }
 
 /// The dictionary page's share of a chunk, by the place where data pages begin.
-fn dictionary_bytes(chunk: &ColumnChunkMetaData) -> u64 {
+pub(super) fn dictionary_bytes(chunk: &ColumnChunkMetaData) -> u64 {
     let Some(start) = chunk.dictionary_page_offset() else { return 0 };
     let stored = u64::try_from(chunk.data_page_offset().saturating_sub(start)).unwrap_or(0);
     let of = u64::try_from(chunk.compressed_size()).unwrap_or(0).max(1);
     (stored.min(of) as f64 / of as f64 * uncompressed(chunk) as f64) as u64
 }
 
-fn values(chunk: &ColumnChunkMetaData) -> u64 {
+pub(super) fn values(chunk: &ColumnChunkMetaData) -> u64 {
     u64::try_from(chunk.num_values()).unwrap_or(0)
 }
 
@@ -132,7 +156,7 @@ fn in_dictionary(chunk: &ColumnChunkMetaData) -> bool {
 }
 
 /// The types of a type's leaves, in the order in which Parquet has them.
-fn leaf_types(data_type: &DataType, leaves: &mut Vec<DataType>) {
+pub(super) fn leaf_types(data_type: &DataType, leaves: &mut Vec<DataType>) {
     match data_type {
         DataType::List(element)
         | DataType::LargeList(element)

@@ -27,6 +27,9 @@ pub struct Counts {
     pub items: u64,
     pub batches: u64,
     pub max_requests_per_batch: u64,
+    /// Requests with examples of several identities, where requests are mapped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mixed_requests: Option<u64>,
 }
 
 /// The metrics that checks and people ask for; `None` where a role is not mapped.

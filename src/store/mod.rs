@@ -68,8 +68,18 @@ pub fn is_link(path: &Path) -> bool {
     path.is_symlink()
 }
 
+/// Whether a path leads through more links than the system follows.
+pub fn is_loop(path: &Path) -> bool {
+    fs::canonicalize(path).is_err_and(|e| e.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()))
+}
+
 pub fn is_dir(path: &Path) -> bool {
     path.is_dir()
+}
+
+/// Whether there is a file that can be read anywhere, no pipe or device; links are followed.
+pub fn is_file(path: &Path) -> bool {
+    path.is_file()
 }
 
 pub fn len(path: &Path) -> Result<u64> {

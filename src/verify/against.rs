@@ -2,23 +2,28 @@
 //! once with its payload, that identities are told apart one to one, and which positives are known.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
-use polars::prelude::{Column, DataFrame, IntoLazy, ParallelStrategy};
+use polars::prelude::DataFrame;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::chains::Chains;
+use super::columns::{find, leave_out};
 use super::dataset::Dataset;
-use super::digest::{digests, row_digests};
+use super::digest::{Column, role_digests, row_digests};
 use super::files;
 use super::finding::{Finding, Findings};
+use super::input::InputFile;
 use super::inputs;
 use super::one_to_one::OneToOne;
-use super::rows::{SliceKey, ints};
-use crate::error::{Error, Place, Result};
-use crate::pipeline::{Field, Keep, Layout, Nulls, Pipeline, Remainder};
+use super::orders;
+use super::rows::SliceKey;
+use super::second;
+use super::widened::{Told, payload};
+use crate::error::{Error, Result};
+use crate::pipeline::{Field, Hash, Keep, Layout, Nulls, Pipeline, Remainder};
 use crate::schema;
-use crate::source::{HIVE_NULL, discover, polars_footer, predicate_expr, read_row_group, unless_panic, widen_integers};
-use crate::store;
+use crate::source::{Found, Options, Predicate, RowGroup, Source, discover};
 
 /// One row of the input that passed `where` and the null policy.
 #[derive(Clone, Copy)]
@@ -39,9 +44,9 @@ pub struct Witness {
     pub(super) chains: Chains,
     /// Identities that survivors have.
     pub(super) identities: usize,
-    pub(super) payload: Vec<String>,
+    pub(super) payload: Vec<Column>,
     /// The columns that the dataset carries on the first row of each request, and their digest of each example.
-    pub(super) firsts: Vec<String>,
+    pub(super) firsts: Vec<Column>,
     pub(super) first_values: Vec<u128>,
     /// The last batch, if it may hold padding.
     pub(super) padded: Option<i64>,
@@ -62,14 +67,26 @@ pub struct Witness {
     filtered: u64,
     null_identity: u64,
     duplicates: u64,
+    /// Some file has times that are floats.
+    float_times: bool,
+    /// The columns of which Polars does not read some file.
+    foreign: Vec<String>,
     /// While learning, by token: the sum of its examples' payload digests, and the only identity that some of its payload has.
     pub(super) sums: HashMap<i64, (u128, u64)>,
     pub(super) alone: HashMap<i64, u128>,
 }
 
 impl Witness {
-    /// Reads the pipeline's input, whole.
-    pub fn new(p: &Pipeline, dataset: &Dataset, findings: &mut Findings) -> Result<Self> {
+    /// Reads the pipeline's input, whole. `orders`: the dataset's ordered dictionaries.
+    ///
+    /// # Errors
+    /// Another pipeline than the dataset's, or an input that can't be read.
+    pub fn new(
+        p: &Pipeline,
+        dataset: &Dataset,
+        orders: &[(String, Vec<Vec<u8>>)],
+        findings: &mut Findings,
+    ) -> Result<Self> {
         let differs = dataset.recorded.pipeline != p.record()?;
         if differs {
             return Err(Error::pipeline(
@@ -97,94 +114,117 @@ impl Witness {
             filtered: 0,
             null_identity: 0,
             duplicates: 0,
+            float_times: false,
+            foreign: Vec::new(),
             sums: HashMap::new(),
             alone: HashMap::new(),
         };
         let mut keys: HashMap<u128, u32> = HashMap::new();
-        let mut times: Vec<i64> = Vec::new();
-        let inputs = discover(&p.shards)?;
-        inputs::compare(dataset, &inputs, findings)?;
-        if let Some((found, schema)) = inputs.first().and_then(|f| Some((f, files::schema_of(&f.path)?))) {
-            let mut folders: Vec<String> = Vec::new();
-            for (key, _) in found.hive.iter().filter(|_| p.hive) {
-                if !folders.contains(key) {
-                    folders.push(key.clone());
-                }
-            }
-            files::check_payload(dataset, &schema, |n| hidden(p, n), |n| first_only(p, n), &folders, findings);
-        }
-        for found in inputs {
-            let damaged = || Error::damaged(Place::file(&found.path), "Polars can't read it");
-            let columns = files::readable_columns(&found.path);
-            let file = store::open(&found.path)?;
-            let footer = unless_panic(|| polars_footer(file)).and_then(|f| f.ok()).ok_or_else(damaged)?;
-            for row_group in 0..footer.row_groups.len() {
-                let (file, columns) = (store::open(&found.path)?, columns.clone());
-                let read = || read_row_group(file, &footer, row_group, columns, ParallelStrategy::Columns);
-                let mut frame = unless_panic(read).and_then(|f| f.ok()).ok_or_else(damaged)?;
-                for (key, value) in found.hive.iter().filter(|_| p.hive) {
-                    let value = Some(value.as_str()).filter(|value| *value != HIVE_NULL);
-                    let column = Column::new(key.as_str().into(), vec![value; frame.height()]);
-                    frame.with_column(column).map_err(|e| Error::damaged(Place::file(&found.path), e))?;
-                }
-                crate::source::plain_text(&mut frame);
-                witness.add(p, &frame, &mut keys, &mut times)?;
+        let mut times: Vec<i128> = Vec::new();
+        let found = discover(&p.shards)?.files;
+        inputs::compare(dataset, &found, findings)?;
+        let predicates = Predicates::new(p, found.clone())?;
+        let carried = files::payload_names(dataset);
+        let inputs: Vec<InputFile> =
+            found.into_iter().map(|found| InputFile::open(p, found.path, &carried)).collect::<Result<_>>()?;
+        let unread = files::foreign_payload(dataset);
+        witness.foreign = inputs.iter().flat_map(|input| input.foreign.iter().cloned()).chain(unread).collect();
+        witness.foreign.sort_unstable();
+        witness.foreign.dedup();
+        witness.expect(p, dataset, &inputs, findings);
+        orders::compare(orders, &inputs, dataset, findings);
+        witness.float_times = p.time.as_ref().is_some_and(|time| inputs.iter().any(|input| input.has_floats(time)));
+        // A column is meant before any field.
+        let is_top = |name: &String| inputs.iter().any(|input| input.told.schema.index_of(name).is_ok());
+        let left_out = p.left_out().into_iter().map(|(_, name)| name);
+        let left_out: Vec<String> = left_out.filter(|name| !is_top(name)).collect();
+        for (shard, input) in inputs.iter().enumerate() {
+            for row_group in 0..input.row_groups() {
+                let frame = input.rows(p, row_group, &witness.foreign, &left_out)?;
+                let mut payload = frame.clone();
+                left_out.iter().for_each(|name| leave_out(&mut payload, name));
+                let truths = predicates.truths(shard, row_group, frame.height())?;
+                witness.add(p, (&frame, &payload), truths, &mut keys, &mut times)?;
             }
         }
         witness.chains = Chains::new(&witness.examples);
         Ok(witness)
     }
 
+    /// Compares the payload's schema with what the input gives, and settles how its columns are compared.
+    fn expect(&mut self, p: &Pipeline, dataset: &Dataset, inputs: &[InputFile], findings: &mut Findings) {
+        let folders = inputs.first().map(InputFile::folder_names).unwrap_or_default();
+        let left_out: Vec<String> = p.left_out().into_iter().map(|(_, name)| name).collect();
+        let told: Vec<Told> = inputs
+            .iter()
+            .map(|input| Told { schema: Arc::clone(&input.told.schema), has_rows: input.told.has_rows })
+            .collect();
+        // A column is meant before any field.
+        let is_top = |name: &&String| inputs.iter().any(|input| input.told.schema.index_of(name).is_ok());
+        let below: Vec<&str> = left_out.iter().filter(|name| !is_top(name)).map(String::as_str).collect();
+        let all = payload(&told, &folders, &below);
+        let fields = all.iter().filter(|(field, _)| !left_out.contains(field.name())).cloned();
+        let mut wanted = Vec::new();
+        for (field, same) in fields {
+            let nullable = field.is_nullable() || first_only(p, field.name());
+            // What Polars does not read in some file, Arrow's reader reads in all.
+            let name = match self.foreign.contains(field.name()) {
+                true => second::name_of(field.name()),
+                false => field.name().clone(),
+            };
+            let column = Column { name, by_value: !same };
+            if first_only(p, field.name()) {
+                self.firsts.push(column)
+            } else {
+                self.payload.push(column)
+            }
+            wanted.push((field.with_nullable(nullable), same));
+        }
+        files::check_payload(dataset, &wanted, findings);
+    }
+
     fn add(
         &mut self,
         p: &Pipeline,
-        frame: &DataFrame,
+        (frame, carried): (&DataFrame, &DataFrame),
+        (keep, positive): (Vec<bool>, Vec<bool>),
         keys: &mut HashMap<u128, u32>,
-        times: &mut Vec<i64>,
+        times: &mut Vec<i128>,
     ) -> Result<()> {
-        let column = |name: &str| -> Result<Vec<Option<u128>>> {
-            let column = frame.column(name).map_err(|_| unread(name))?;
-            Ok(digests(column.as_materialized_series()))
-        };
         let height = frame.height();
-        let truth = |sql: &Option<String>| -> Result<Vec<bool>> {
-            let Some(sql) = sql else { return Ok(vec![true; height]) };
-            let bad = || {
-                Error::pipeline("--against", "a predicate can't be evaluated", "run `batchwright plan` for the reason")
-            };
-            let expr = predicate_expr(sql).map_err(|_| bad())?;
-            let mut frame = frame.clone();
-            widen_integers(&mut frame);
-            let out = frame.lazy().select([expr.alias("p")]).collect().map_err(|_| bad())?;
-            let out = out.column("p").map_err(|_| bad())?.as_materialized_series().clone();
-            let values = out.bool().map_err(|_| bad())?;
-            let truth: Vec<bool> = values.iter().map(|v| v == Some(true)).collect();
-            Ok(if truth.len() == 1 { vec![truth[0]; height] } else { truth })
+        // What a file lacks altogether was refused, unless it has no rows.
+        let column = |name: &str| -> Result<Vec<Option<u128>>> {
+            let by_arrow = || frame.column(&second::role_of(name)).ok().cloned();
+            let column = by_arrow().or_else(|| find(frame, name)).ok_or_else(|| unread(name))?;
+            Ok(role_digests(column.as_materialized_series()))
         };
-        let names = frame.get_column_names();
-        self.payload = names.iter().map(|n| n.to_string()).filter(|n| !hidden(p, n) && !first_only(p, n)).collect();
-        let payload = row_digests(frame, &self.payload);
-        self.firsts = names.iter().map(|n| n.to_string()).filter(|n| !hidden(p, n) && first_only(p, n)).collect();
-        let firsts = if self.firsts.is_empty() { Vec::new() } else { row_digests(frame, &self.firsts) };
+        if height == 0 {
+            return Ok(());
+        }
+        let payload = row_digests(carried, &self.payload);
+        let firsts = if self.firsts.is_empty() { Vec::new() } else { row_digests(carried, &self.firsts) };
         let identity: Vec<Vec<Option<u128>>> = p.identity.iter().map(|c| column(c)).collect::<Result<_>>()?;
         let item = p.item.as_ref().map(|c| column(c)).transpose()?;
-        let time: Vec<i64> = match &p.time {
-            Some(name) => frame.column(name).map(|c| ints(&c.to_physical_repr())).map_err(|_| unread(name))?,
-            None => vec![0; frame.height()],
+        let time: Vec<i128> = match &p.time {
+            Some(name) => {
+                let by_arrow = || frame.column(&second::time_of(name)).ok().cloned();
+                let column = by_arrow().or_else(|| find(frame, name)).ok_or_else(|| unread(name))?;
+                instants(&column, self.float_times)
+            }
+            None => vec![0; height],
         };
         let key: Vec<Vec<Option<u128>>> = p
             .dedup_key
             .iter()
             .flat_map(|f| match f {
                 Field::Identity => p.identity.clone(),
-                Field::Request => p.request.iter().cloned().collect(),
+                Field::Request => p.request.clone(),
                 Field::Item => p.item.iter().cloned().collect(),
                 Field::Label => p.label.iter().cloned().collect(),
                 Field::Column(name) => vec![name.clone()],
             })
             .map(|c| column(&c))
             .collect::<Result<_>>()?;
-        let (keep, positive) = (truth(&p.predicate)?, truth(&p.positive)?);
         for row in 0..frame.height() {
             if !keep[row] {
                 self.filtered += 1;
@@ -238,8 +278,13 @@ impl Witness {
     }
 
     /// The payload columns that the dataset carries on every row.
-    pub fn payload(&self) -> &[String] {
-        &self.payload
+    pub fn payload(&self) -> Vec<String> {
+        self.payload.iter().map(|column| column.name.clone()).collect()
+    }
+
+    /// Those of them that are compared through Arrow's reader.
+    pub fn foreign(&self) -> &[String] {
+        &self.foreign
     }
 
     /// What is missing in the end.
@@ -268,12 +313,60 @@ fn unread(name: &str) -> Error {
     Error::pipeline("--against", problem, "give the input that the dataset was made from, or verify without --against")
 }
 
-/// Whether a column of the input is not in the payload.
-fn hidden(p: &Pipeline, name: &str) -> bool {
-    p.drop.iter().any(|d| d == name) || (!p.keep_raw && p.identity.iter().any(|i| i == name))
-}
-
 /// Whether a column stands only on the first row of each request.
 fn first_only(p: &Pipeline, name: &str) -> bool {
     p.request_columns.iter().any(|c| c == name) && p.layout == Layout::First
+}
+
+/// Times that can be compared over files whose units differ; `floats`: some file has floats.
+fn instants(column: &polars::prelude::Column, floats: bool) -> Vec<i128> {
+    use polars::prelude::{DataType as Seen, TimeUnit};
+    if floats {
+        let wide = column.cast(&Seen::Float64).unwrap_or_else(|_| column.clone());
+        return super::columns::times(&wide).into_iter().map(i128::from).collect();
+    }
+    let unit = match column.dtype() {
+        Seen::Datetime(TimeUnit::Milliseconds, _) => 1_000_000,
+        Seen::Datetime(TimeUnit::Microseconds, _) => 1_000,
+        Seen::Date => 86_400_000_000_000,
+        _ => 1,
+    };
+    super::columns::times(column).into_iter().map(|time| i128::from(time) * unit).collect()
+}
+
+/// The pipeline's predicates, which are the writer's: row by row, true or not.
+struct Predicates {
+    source: Option<Source>,
+    keep: Option<Predicate>,
+    positive: Option<Predicate>,
+    /// By shard and row group.
+    groups: HashMap<(usize, usize), RowGroup>,
+}
+
+impl Predicates {
+    fn new(p: &Pipeline, found: Vec<Found>) -> Result<Self> {
+        if p.predicate.is_none() && p.positive.is_none() {
+            return Ok(Predicates { source: None, keep: None, positive: None, groups: HashMap::new() });
+        }
+        let source = Source::open(found, &Options::of(p))?;
+        let discreet = p.hash == Hash::Blake3;
+        let predicate =
+            |at, sql: &Option<String>| sql.as_ref().map(|sql| Predicate::new(at, sql, &source, discreet)).transpose();
+        let (keep, positive) = (predicate("input.where", &p.predicate)?, predicate("mask.positive", &p.positive)?);
+        let groups = source.row_groups.iter().map(|group| ((group.shard, group.ordinal), *group)).collect();
+        Ok(Predicates { source: Some(source), keep, positive, groups })
+    }
+
+    fn truths(&self, shard: usize, row_group: usize, rows: usize) -> Result<(Vec<bool>, Vec<bool>)> {
+        let of = |predicate: &Option<Predicate>| -> Result<Vec<bool>> {
+            match (predicate, &self.source, self.groups.get(&(shard, row_group))) {
+                (Some(predicate), Some(source), Some(group)) => {
+                    let values = predicate.evaluate(source, group)?;
+                    Ok(values.iter().map(|value| value == Some(true)).collect())
+                }
+                _ => Ok(vec![true; rows]),
+            }
+        };
+        Ok((of(&self.keep)?, of(&self.positive)?))
+    }
 }

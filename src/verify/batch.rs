@@ -8,8 +8,9 @@ use arrow::compute::cast;
 use polars::prelude::Column;
 
 use super::against::Witness;
+use super::columns::{find, request_parts, times};
 use super::dataset::Dataset;
-use super::digest::digests;
+use super::digest::role_digests;
 use super::finding::Findings;
 use super::masks;
 use super::prior::Prior;
@@ -38,7 +39,8 @@ impl View {
     pub fn new(dataset: &Dataset, batch: &BatchRows) -> Self {
         let get = |name: &str| batch.frame.column(name).ok();
         let numbers = |name: &str| get(name).map(ints).unwrap_or_default();
-        let role = |role: &str| dataset.role(role).and_then(get);
+        let role = |role: &str| dataset.role(role).and_then(|name| find(&batch.frame, name));
+        let parts = request_parts(dataset, &batch.frame);
         View {
             rows: batch.frame.height(),
             user: numbers(schema::USER),
@@ -46,19 +48,31 @@ impl View {
             copy: numbers(schema::COPY),
             anchor: get(schema::ANCHOR).map(bools).unwrap_or_default(),
             log_q: get(schema::LOG_Q).map(floats).unwrap_or_default(),
-            label: role("label").map(texts).unwrap_or_default(),
-            request: role("request").map(|c| requests_of(dataset, batch, c)).unwrap_or_default(),
-            null_request: role("request")
-                .map(|c| c.is_null().iter().map(|n| n == Some(true)).collect())
-                .unwrap_or_default(),
-            time: role("time").map(|c| ints(&c.to_physical_repr())).unwrap_or_default(),
+            label: role("label").map(|c| texts(&c)).unwrap_or_default(),
+            request: parts.as_ref().map(|parts| requests_of(dataset, batch, parts)).unwrap_or_default(),
+            null_request: parts.map(|parts| joined(&parts).iter().map(Option::is_none).collect()).unwrap_or_default(),
+            time: role("time").map(|c| times(&c)).unwrap_or_default(),
         }
     }
 }
 
+/// Digests of rows' parts of a request; `None` where one is null.
+fn joined(parts: &[Column]) -> Vec<Option<u128>> {
+    let digests: Vec<Vec<Option<u128>>> =
+        parts.iter().map(|part| role_digests(part.as_materialized_series())).collect();
+    let row = |row: usize| {
+        let values: Option<Vec<u8>> = digests.iter().try_fold(Vec::new(), |mut bytes, part| {
+            bytes.extend(part[row]?.to_le_bytes());
+            Some(bytes)
+        });
+        values.map(|bytes| xxhash_rust::xxh3::xxh3_128(&bytes))
+    };
+    (0..digests.first().map_or(0, Vec::len)).map(row).collect()
+}
+
 /// Digests of requests. A null is a request of its own, but an example and its copies are of one.
-fn requests_of(dataset: &Dataset, batch: &BatchRows, column: &Column) -> Vec<Option<u128>> {
-    let mut requests = digests(column.as_materialized_series());
+fn requests_of(dataset: &Dataset, batch: &BatchRows, parts: &[Column]) -> Vec<Option<u128>> {
+    let mut requests = joined(parts);
     let copies = batch.frame.column(schema::COPY).map(ints).unwrap_or_default();
     if dataset.count("copies") > 0 && requests.contains(&None) {
         let keys = super::totals::example_keys(dataset, batch);
@@ -98,9 +112,25 @@ fn texts(column: &Column) -> Vec<Option<String>> {
     if let Some(texts) = texts_of_times(column) {
         return texts;
     }
+    if let Some(texts) = texts_of_floats(column) {
+        return texts;
+    }
+    if let Ok(bytes) = column.as_materialized_series().binary() {
+        return bytes.iter().map(|bytes| bytes.and_then(|b| std::str::from_utf8(b).ok()).map(str::to_owned)).collect();
+    }
     let text = column.cast(&polars::prelude::DataType::String).ok();
     let text = text.map(|c| c.as_materialized_series().clone());
     text.and_then(|s| s.str().ok().map(|c| c.iter().map(|t| t.map(str::to_owned)).collect())).unwrap_or_default()
+}
+
+/// Whole floats as the integers that they are; NaN is null.
+fn texts_of_floats(column: &Column) -> Option<Vec<Option<String>>> {
+    if !column.dtype().is_float() {
+        return None;
+    }
+    let wide = column.cast(&polars::prelude::DataType::Float64).ok()?;
+    let floats = wide.as_materialized_series().f64().ok()?.clone();
+    Some(floats.iter().map(|x| x.filter(|x| !x.is_nan()).map(|x| format!("{:.0}", x + 0.0))).collect())
 }
 
 /// Dates and instants as labels are written, in UTC; Polars writes them otherwise.

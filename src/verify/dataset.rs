@@ -118,9 +118,20 @@ impl Dataset {
         classes.into_iter().flatten().map(|(c, n)| (c.clone(), n.as_u64().unwrap_or(0) as usize)).collect()
     }
 
-    /// The column that plays a role.
+    /// The column that plays a role alone.
     pub fn role(&self, role: &str) -> Option<&str> {
-        self.value(&format!("columns.{role}")).as_str()
+        match self.value(&format!("columns.{role}")) {
+            Value::Array(names) if names.len() == 1 => names[0].as_str(),
+            value => value.as_str(),
+        }
+    }
+
+    /// The columns that play a role together; none where it is not mapped.
+    pub fn columns(&self, role: &str) -> Vec<String> {
+        match self.value(&format!("columns.{role}")) {
+            Value::Array(names) => names.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            value => value.as_str().map(str::to_owned).into_iter().collect(),
+        }
     }
 
     /// The table of this name, if the dataset has it.

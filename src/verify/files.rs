@@ -133,8 +133,8 @@ pub fn schema_of(path: &std::path::Path) -> Option<Arc<arrow::datatypes::Schema>
     footer_of(path).map(|footer| Arc::clone(footer.schema()))
 }
 
-/// The columns that Polars reads, if it does not read all: it knows no half floats, 256-bit decimals, list views, extension
-/// types, nor zones by their offset.
+/// The columns that Polars reads, if it does not read all: it knows no half floats, 256-bit decimals, list views, intervals,
+/// extension types, nor zones that are not called by an area and a place.
 pub fn readable_columns(path: &std::path::Path) -> Option<Vec<String>> {
     use arrow::datatypes::{DataType, DataType::*, Field, TimeUnit};
     fn foreign(field: &Field) -> bool {
@@ -142,10 +142,11 @@ pub fn readable_columns(path: &std::path::Path) -> Option<Vec<String>> {
     }
     fn foreign_type(data_type: &DataType) -> bool {
         match data_type {
-            Float16 | Decimal256(..) | ListView(_) | LargeListView(_) | RunEndEncoded(..) => true,
+            Float16 | Decimal256(..) | ListView(_) | LargeListView(_) | RunEndEncoded(..) | Interval(_) => true,
             // Parquet has no seconds of a day: other readers take them for integers.
             Time32(TimeUnit::Second) => true,
-            Timestamp(_, Some(zone)) => zone.starts_with(['+', '-']) && &**zone != "+00:00",
+            // It reads UTC, and names of the table of zones.
+            Timestamp(_, Some(zone)) => !matches!(&**zone, "UTC" | "+00:00") && !zone.contains('/'),
             List(f) | LargeList(f) | FixedSizeList(f, _) | Map(f, _) => foreign(f),
             Struct(fields) => fields.iter().any(|f| foreign(f)),
             Dictionary(_, value) => foreign_type(value),
@@ -158,43 +159,71 @@ pub fn readable_columns(path: &std::path::Path) -> Option<Vec<String>> {
     (known.len() < all.len()).then_some(known)
 }
 
-/// Payload columns must be the input's, in its order, with its types, nullability and metadata; `first`: the columns that
-/// layout "first" makes nullable. `hidden` columns are not carried, and `folders` become string columns.
-pub fn check_payload(
-    dataset: &Dataset,
-    input: &arrow::datatypes::Schema,
-    hidden: impl Fn(&str) -> bool,
-    first: impl Fn(&str) -> bool,
-    folders: &[String],
-    findings: &mut Findings,
-) {
-    use arrow::datatypes::{DataType, Field};
-    let mut wanted: Vec<Field> = input.fields().iter().map(|f| f.as_ref().clone()).collect();
-    wanted.extend(folders.iter().map(|name| Field::new(name, DataType::Utf8, true)));
-    wanted.retain(|f| !hidden(f.name()));
-    for field in wanted.iter_mut().filter(|f| first(f.name())) {
-        field.set_nullable(true);
-    }
+/// The payload columns that Polars does not read of a dataset's shards, but for intervals.
+pub fn foreign_payload(dataset: &Dataset) -> Vec<String> {
+    let Some(shard) = dataset.recorded.shards.first() else { return Vec::new() };
+    let path = dataset.root.join(&shard.path);
+    let (Some(schema), Some(readable)) = (schema_of(&path), readable_columns(&path)) else { return Vec::new() };
+    let names = schema.fields().iter().map(|field| field.name().clone());
+    names.filter(|name| !readable.contains(name) && !super::intervals::is_one(&schema, name)).collect()
+}
+
+/// The payload columns of a dataset.
+pub fn payload_names(dataset: &Dataset) -> Vec<String> {
+    let first = dataset.recorded.shards.first().and_then(|shard| schema_of(&dataset.root.join(&shard.path)));
+    let names = first.iter().flat_map(|schema| schema.fields()).map(|field| field.name().clone());
+    names.filter(|name| !name.starts_with(schema::RESERVED)).collect()
+}
+
+/// Payload columns must be those that the input gives, with these fields; of those in which files differ (false), metadata is
+/// whichever file's.
+pub fn check_payload(dataset: &Dataset, wanted: &[(arrow::datatypes::Field, bool)], findings: &mut Findings) {
+    use arrow::datatypes::Field;
     for shard in dataset.recorded.shards.iter().take(1) {
         let Some(schema) = schema_of(&dataset.root.join(&shard.path)) else { return };
         let found: Vec<&Field> =
             schema.fields().iter().map(|f| f.as_ref()).filter(|f| !f.name().starts_with(schema::RESERVED)).collect();
         let names = |fields: &mut dyn Iterator<Item = &str>| fields.collect::<Vec<_>>().join(", ");
-        let (have, want) =
-            (names(&mut found.iter().map(|f| f.name().as_str())), names(&mut wanted.iter().map(|f| f.name().as_str())));
+        let have = names(&mut found.iter().map(|f| f.name().as_str()));
+        let want = names(&mut wanted.iter().map(|(f, _)| f.name().as_str()));
         if have != want {
             findings.add(Finding::of(&shard.path, format!("its payload columns are {have}; the input gives {want}")));
             continue;
         }
-        for (found, wanted) in found.into_iter().zip(&wanted).filter(|(f, w)| *f != *w) {
-            let what = |f: &Field| format!("{}{}", f.data_type(), if f.is_nullable() { "" } else { " without nulls" });
-            let problem = match what(found) == what(wanted) {
-                true => "its field metadata is not the input's".into(),
-                false => format!("it is {}, and the input has {}", what(found), what(wanted)),
+        for (found, (wanted, same)) in found.into_iter().zip(wanted) {
+            let what = |f: &Field| {
+                let order = if f.dict_is_ordered() == Some(true) { ", ordered" } else { "" };
+                format!("{}{order}{}", undescribed(f).data_type(), if f.is_nullable() { "" } else { " without nulls" })
             };
-            findings.add(Finding::of(&shard.path, problem).column(found.name()));
+            let extension = |f: &Field| f.metadata().get("ARROW:extension:name").cloned();
+            if what(found) != what(wanted) {
+                let problem = format!("it is {}, and the input has {}", what(found), what(wanted));
+                findings.add(Finding::of(&shard.path, problem).column(found.name()));
+            } else if extension(found) != extension(wanted) {
+                let problem = "its extension type is not the input's";
+                findings.add(Finding::of(&shard.path, problem).column(found.name()));
+            } else if *same && *found != *wanted {
+                findings.add(Finding::of(&shard.path, "its field metadata is not the input's").column(found.name()));
+            }
         }
     }
+}
+
+/// A field without metadata, at any depth.
+fn undescribed(field: &arrow::datatypes::Field) -> arrow::datatypes::Field {
+    use arrow::datatypes::{DataType::*, Field, FieldRef};
+    let child = |f: &FieldRef| std::sync::Arc::new(undescribed(f));
+    let data_type = match field.data_type() {
+        List(f) => List(child(f)),
+        LargeList(f) => LargeList(child(f)),
+        FixedSizeList(f, n) => FixedSizeList(child(f), *n),
+        ListView(f) => ListView(child(f)),
+        LargeListView(f) => LargeListView(child(f)),
+        Map(f, sorted) => Map(child(f), *sorted),
+        Struct(fields) => Struct(fields.iter().map(child).collect()),
+        same => same.clone(),
+    };
+    Field::new(field.name(), data_type, field.is_nullable())
 }
 
 /// Generated columns must be there, with their types, behind the payload.

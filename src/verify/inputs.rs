@@ -1,7 +1,7 @@
 //! What of the input is compared beside its examples: its files, and the columns of requests.
 
 use super::dataset::Dataset;
-use super::digest::row_digests;
+use super::digest::{Column, row_digests};
 use super::finding::{Finding, Findings};
 use super::rows::BatchRows;
 use crate::error::Result;
@@ -28,9 +28,9 @@ pub fn compare(dataset: &Dataset, inputs: &[Found], findings: &mut Findings) -> 
 }
 
 /// The digests of request columns where they stand: on the first row of a request. Empty where there are none to compare.
-pub fn first_values(batch: &BatchRows, columns: &[String]) -> Vec<Option<u128>> {
+pub fn first_values(batch: &BatchRows, columns: &[Column]) -> Vec<Option<u128>> {
     let first = batch.frame.column(schema::REQUEST_FIRST).ok().and_then(|c| c.bool().ok().cloned());
-    let all_read = columns.iter().all(|name| batch.frame.column(name).is_ok());
+    let all_read = columns.iter().all(|column| batch.frame.column(&column.name).is_ok());
     let Some(first) = first.filter(|_| !columns.is_empty() && all_read) else { return Vec::new() };
     let digests = row_digests(&batch.frame, columns);
     first.iter().zip(digests).map(|(first, digest)| (first == Some(true)).then_some(digest)).collect()

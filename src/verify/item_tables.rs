@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::against::{Example, Witness};
 use super::dataset::Dataset;
-use super::digest::digests;
+use super::digest::role_digests;
 use super::finding::{Finding, Findings};
 use super::rows::ints;
 use super::tables::read_table;
@@ -17,7 +17,7 @@ impl Witness {
         let Some(column) = dataset.role("item") else { return };
         if let Some(mut items) = read_table(dataset, schema::ITEMS, findings) {
             plain_text(&mut items);
-            let values = items.column(column).map(|c| digests(c.as_materialized_series())).unwrap_or_default();
+            let values = items.column(column).map(|c| role_digests(c.as_materialized_series())).unwrap_or_default();
             let get = |name: &str| items.column(name).map(ints).unwrap_or_default();
             let before = self.rows_before_dedup();
             let rows = get(schema::ITEM).into_iter().zip(get("rows_before_dedup")).zip(values);

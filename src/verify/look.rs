@@ -10,7 +10,7 @@ use super::masks::words_of;
 use super::rows::ints;
 use crate::error::{Error, Place, Result};
 use crate::schema;
-use crate::source::unless_panic;
+use crate::source::{polars_footer, unless_panic};
 use crate::store;
 
 /// One batch, as a person wants to see it.
@@ -180,10 +180,19 @@ fn read(dataset: &Dataset, path: &str, rows: Option<(usize, usize)>, columns: Op
     let file = store::open(&full)?;
     let there = columns.map(|columns| {
         let schema = super::files::schema_of(&full);
-        let has = |name: &&&str| schema.as_ref().is_none_or(|schema| schema.index_of(name).is_ok());
+        let readable = super::files::readable_columns(&full);
+        let has = |name: &&&str| {
+            let known = readable.as_ref().is_none_or(|readable| readable.iter().any(|known| known == *name));
+            known && schema.as_ref().is_none_or(|schema| schema.index_of(name).is_ok())
+        };
         columns.iter().filter(has).map(|name| (*name).to_owned()).collect()
     });
-    let read = || ParquetReader::new(file).with_slice(rows).with_columns(there).finish();
+    let footer = store::open(&full)?;
+    let read = || {
+        let mut reader = ParquetReader::new(file).with_slice(rows).with_columns(there);
+        reader.set_metadata(polars_footer(footer)?);
+        reader.finish()
+    };
     match unless_panic(read) {
         Some(Ok(frame)) => Ok(frame),
         Some(Err(e)) => Err(Error::damaged(Place::file(full), e)),

@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use super::against::Witness;
 use super::batch::View;
+use super::columns::{Named, find, parts_of};
 use super::dataset::Dataset;
-use super::digest::digests;
+use super::digest::role_digests;
 use super::finding::Findings;
 use super::prior::Prior;
 use super::rows::{BatchRows, ints};
@@ -185,29 +186,34 @@ fn resolve<'a>(
         return witness.map_or(Rule::Known(&prior.positives, false), |witness| Rule::Known(witness.known(), true));
     }
     let mut keys: Vec<Option<u128>> = vec![Some(0); view.rows];
-    for name in rule.trim_start_matches("same:").split('+') {
-        let values: Vec<Option<u128>> = match name {
-            "identity" => view.user.iter().map(|u| Some(*u as u64 as u128)).collect(),
-            "item" if view.item.len() == view.rows => view.item.iter().map(|i| Some(*i as u64 as u128)).collect(),
-            "request" if view.request.len() == view.rows => {
-                // Null requests agree with none; what of copies is known from their examples.
-                let requests = view.request.iter().zip(&view.null_request);
-                requests.map(|(request, is_null)| request.filter(|_| !is_null)).collect()
-            }
-            "label" if view.label.len() == view.rows => {
-                // Rows without a label are a class of their own.
-                let digest = |l: &Option<String>| Some(xxhash_rust::xxh3::xxh3_128(format!("{l:?}").as_bytes()));
-                view.label.iter().map(digest).collect()
-            }
-            column
-                if dataset.list("requests.columns").iter().any(|c| c == column)
-                    && dataset.setting("requests.layout") == "first" =>
-            {
-                return Rule::Unknown;
-            }
-            column => match batch.frame.column(column) {
-                Ok(values) => digests(values.as_materialized_series()),
-                Err(_) => return Rule::Unknown,
+    let first_only = |column: &str| {
+        dataset.setting("requests.layout") == "first" && dataset.list("requests.columns").iter().any(|c| c == column)
+    };
+    for part in parts_of(rule) {
+        let values: Vec<Option<u128>> = match &part {
+            Named::Role(role) => match role.as_str() {
+                "identity" => view.user.iter().map(|u| Some(*u as u64 as u128)).collect(),
+                "item" if view.item.len() == view.rows => view.item.iter().map(|i| Some(*i as u64 as u128)).collect(),
+                "request" if view.request.len() == view.rows => {
+                    // Null requests agree with none; what of copies is known from their examples.
+                    let requests = view.request.iter().zip(&view.null_request);
+                    requests.map(|(request, is_null)| request.filter(|_| !is_null)).collect()
+                }
+                "label" if view.label.len() == view.rows => {
+                    // Rows without a label are a class of their own.
+                    let digest = |l: &Option<String>| Some(xxhash_rust::xxh3::xxh3_128(format!("{l:?}").as_bytes()));
+                    view.label.iter().map(digest).collect()
+                }
+                // A role that is not mapped: a column may be called so.
+                name => match find(&batch.frame, name).filter(|_| dataset.columns(name).is_empty()) {
+                    Some(values) => role_digests(values.as_materialized_series()),
+                    None => return Rule::Unknown,
+                },
+            },
+            Named::Column(column) if first_only(column) => return Rule::Unknown,
+            Named::Column(column) => match find(&batch.frame, column) {
+                Some(values) => role_digests(values.as_materialized_series()),
+                None => return Rule::Unknown,
             },
         };
         for (key, value) in keys.iter_mut().zip(values) {

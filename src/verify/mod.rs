@@ -8,21 +8,27 @@
 mod against;
 mod batch;
 mod chains;
+mod columns;
 mod dataset;
 mod digest;
 mod files;
 mod finding;
+mod input;
 mod inputs;
+mod intervals;
 mod item_tables;
 mod look;
 mod masks;
 mod matched;
 mod one_to_one;
+mod orders;
 mod prior;
 mod rows;
+mod second;
 mod tables;
 mod totals;
 mod who;
+mod widened;
 
 pub use dataset::{Dataset, Recorded, RecordedFile};
 pub use finding::{Finding, Findings};
@@ -61,10 +67,11 @@ pub fn verify(root: &Path, against: Option<&Pipeline>, sample: Option<f64>) -> R
     let mut findings = Findings::default();
     let readable = files::check(&dataset, &mut findings);
     let mut totals = totals::Totals::new(sample);
-    let mut witness = against.map(|p| against::Witness::new(p, &dataset, &mut findings)).transpose()?;
+    let orders = orders::check(&dataset, &readable, &mut findings);
+    let mut witness = against.map(|p| against::Witness::new(p, &dataset, &orders, &mut findings)).transpose()?;
     if let Some(witness) = &mut witness {
         // Who is who, then which item is which, are known once every row was seen: masks are compared in a third reading.
-        let payload = rows::Wanted::without_masks(witness.payload());
+        let payload = rows::Wanted::without_masks(&witness.payload()).with_second(witness.foreign());
         rows::each_batch(&dataset, &readable, &payload, &mut Findings::default(), |batch, _| witness.learn(&batch));
         witness.settle();
         let tokens = rows::Wanted::without_masks(&[]);
@@ -75,7 +82,10 @@ pub fn verify(root: &Path, against: Option<&Pipeline>, sample: Option<f64>) -> R
     }
     let witnessed = witness.as_ref().is_some_and(|witness| witness.who_is_who);
     let prior = prior::Prior::read(&dataset, &readable, witnessed);
-    let wanted = if witness.is_some() { rows::Wanted::all() } else { rows::Wanted::keys(&dataset, sample) };
+    let wanted = match &witness {
+        Some(witness) => rows::Wanted::all().with_second(witness.foreign()),
+        None => rows::Wanted::keys(&dataset, sample),
+    };
     rows::each_batch(&dataset, &readable, &wanted, &mut findings, |batch, findings| {
         if rows::in_sample(sample, batch.number) {
             batch::check(&dataset, &batch, &prior, witness.as_ref(), findings, &mut totals);
@@ -87,8 +97,8 @@ pub fn verify(root: &Path, against: Option<&Pipeline>, sample: Option<f64>) -> R
     let (batches, rows) = (totals.batches(), totals.rows());
     let mut notes = totals.finish(&dataset, against.is_some(), &mut findings);
     let first = dataset.recorded.shards.first().map(|s| dataset.root.join(&s.path));
-    if first.is_some_and(|path| files::readable_columns(&path).is_some()) {
-        notes.push("payload of types that Polars does not read is compared by type alone".into());
+    if witness.is_some() && first.is_some_and(|path| files::readable_columns(&path).is_some()) {
+        notes.push("payload of types that Polars does not read is compared through the reader that wrote it".into());
     }
     match witness {
         Some(witness) => witness.finish(&dataset, &mut findings),

@@ -8,6 +8,7 @@ use polars::prelude::{Column, DataFrame, ParallelStrategy};
 use polars_io::parquet::metadata::FileMetadataRef;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::columns::{Named, parts_of, root_of};
 use super::dataset::Dataset;
 use super::files::Readable;
 use super::finding::{Finding, Findings};
@@ -53,36 +54,51 @@ pub struct Wanted {
     /// Masks, beside the other generated columns.
     masks: bool,
     sample: Option<f64>,
+    /// Columns of which the digests of values are read through Arrow's reader.
+    second: Vec<String>,
 }
 
 impl Wanted {
     /// All rows, with all columns.
     pub fn all() -> Self {
-        Wanted { payload: None, masks: true, sample: None }
+        Wanted { payload: None, masks: true, sample: None, second: Vec::new() }
     }
 
     /// All rows, with all payload columns and all generated ones but the masks.
     pub fn all_but_masks() -> Self {
-        Wanted { payload: None, masks: false, sample: None }
+        Wanted { payload: None, masks: false, sample: None, second: Vec::new() }
     }
 
     /// All rows, with these payload columns and all generated ones but the masks.
     pub fn without_masks(payload: &[String]) -> Self {
-        Wanted { payload: Some(payload.to_vec()), masks: false, sample: None }
+        Wanted { payload: Some(payload.to_vec()), masks: false, sample: None, second: Vec::new() }
     }
 
     /// The batches in the sample, with the columns that generated ones are recomputed from: all of them where copies have to
     /// be told by their payload.
     pub fn keys(dataset: &Dataset, sample: Option<f64>) -> Self {
-        let mut columns: Vec<String> =
-            ["label", "request", "time"].iter().filter_map(|r| dataset.role(r)).map(str::to_owned).collect();
-        for rule in dataset.list("mask.rules") {
-            columns.extend(rule.trim_start_matches("same:").split('+').map(str::to_owned));
-        }
+        let roles = ["label", "request", "time"].iter().flat_map(|role| dataset.columns(role));
+        let rules = dataset.list("mask.rules");
+        let named = rules.iter().flat_map(|rule| parts_of(rule)).map(|part| match part {
+            Named::Role(name) | Named::Column(name) => name,
+        });
+        let mut columns: Vec<String> = roles.chain(named).collect();
         if dataset.setting("requests.layout") == "first" {
             columns.extend(dataset.list("requests.columns"));
         }
-        Wanted { payload: (dataset.count("copies") == 0).then_some(columns), masks: true, sample }
+        Wanted { payload: (dataset.count("copies") == 0).then_some(columns), masks: true, sample, second: Vec::new() }
+    }
+
+    /// And the digests of these columns' values.
+    pub fn with_second(mut self, columns: &[String]) -> Self {
+        self.second = columns.to_vec();
+        self
+    }
+
+    /// Whether a payload column is read.
+    fn wants(&self, name: &str) -> bool {
+        // The column of a field is read whole.
+        self.payload.as_ref().is_none_or(|payload| payload.iter().any(|wanted| root_of(wanted, |r| r == name) == name))
     }
 
     fn of(&self, path: &std::path::Path) -> Option<Vec<String>> {
@@ -95,7 +111,7 @@ impl Wanted {
         let is_mask = |n: &str| [schema::SAME_USER, schema::NEGATIVES, schema::EXCLUDED].contains(&n);
         let wanted = names.filter(|n| match n.starts_with(schema::RESERVED) {
             true => self.masks || !is_mask(n),
-            false => self.payload.as_ref().is_none_or(|payload| payload.contains(n)),
+            false => self.wants(n),
         });
         Some(wanted.filter(|n| readable.as_ref().is_none_or(|r| r.contains(n))).collect())
     }
@@ -222,7 +238,8 @@ fn read_all(dataset: &Dataset, parts: BTreeMap<usize, Vec<&Readable>>, wanted: &
             let of_ranks = shards.iter().zip(&mut footers).zip(&columns);
             let of_ranks = of_ranks.filter(|((shard, _), _)| shard.row_groups.len() > group);
             let of_ranks = of_ranks.map(|((shard, footer), columns)| {
-                (shard.shard, read(&path(shard), footer, group, shard.row_groups[group], columns.clone()))
+                let rows = shard.row_groups[group];
+                (shard.shard, read(&path(shard), footer, (group, rows), columns.clone(), wanted))
             });
             if send.send((group, of_ranks.collect())).is_err() {
                 return;
@@ -245,9 +262,9 @@ fn touched(dataset: &Dataset, shards: &[&Readable], group: usize, sample: Option
 fn read(
     path: &Path,
     footer: &mut Option<FileMetadataRef>,
-    row_group: usize,
-    rows: usize,
+    (row_group, rows): (usize, usize),
     columns: Option<Vec<String>>,
+    wanted: &Wanted,
 ) -> Result<DataFrame, String> {
     let open = || store::open(path).map_err(|e| e.to_string());
     let (first, second) = (open()?, open()?);
@@ -256,7 +273,15 @@ fn read(
             Some(footer) => footer,
             none => none.insert(polars_footer(first)?),
         };
-        read_row_group(second, footer, row_group, columns, ParallelStrategy::Columns)
+        let mut frame = read_row_group(second, footer, row_group, columns.clone(), ParallelStrategy::Columns)?;
+        // What Polars does not read and can be told otherwise.
+        for column in super::intervals::columns(path, row_group, |name| wanted.wants(name)).unwrap_or_default() {
+            frame.with_column(column)?;
+        }
+        for column in wanted.second.iter().filter_map(|name| super::second::column(path, row_group, name, &[])) {
+            frame.with_column(column)?;
+        }
+        polars::prelude::PolarsResult::Ok(frame)
     };
     match unless_panic(read) {
         Some(Ok(frame)) if frame.height() == rows => Ok(frame),

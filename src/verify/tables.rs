@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use polars::prelude::{DataFrame, ParquetReader, SerReader};
 
+use super::columns::times;
 use super::dataset::Dataset;
 use super::finding::{Finding, Findings};
 use super::rows::ints;
@@ -53,7 +54,7 @@ impl Totals {
             }
         }
         for (name, low) in [("time_min", true), ("time_max", false)] {
-            let Ok(recorded) = frame.column(name).map(|c| ints(&c.to_physical_repr())) else { continue };
+            let Ok(recorded) = frame.column(name).map(times) else { continue };
             for stats in &self.stats {
                 let Some(time) = stats.time else { continue };
                 let expected = if low { time.0 } else { time.1 };

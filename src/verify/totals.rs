@@ -28,7 +28,8 @@ pub struct Totals {
     /// By user: rows, and the most in one batch.
     per_user: Vec<(u64, u64)>,
     pub(super) items: HashMap<i64, ItemSeen>,
-    requests: HashSet<u128>,
+    /// And whose they are; `None`: of several identities.
+    requests: HashMap<u128, Option<i64>>,
     null_requests: u64,
     /// The request of the row read last, and those whose run has ended.
     current_request: Option<u128>,
@@ -72,7 +73,7 @@ impl Totals {
             tokens: Vec::new(),
             per_user: Vec::new(),
             items: HashMap::new(),
-            requests: HashSet::new(),
+            requests: HashMap::new(),
             null_requests: 0,
             current_request: None,
             ended_requests: HashSet::new(),
@@ -145,7 +146,11 @@ impl Totals {
             // A copy is of its original's request.
             if view.copy.get(slot) == Some(&0) {
                 match request.filter(|_| !view.null_request[slot]) {
-                    Some(request) => _ = self.requests.insert(request),
+                    Some(request) => {
+                        let user = view.user.get(slot).copied();
+                        let owner = self.requests.entry(request).or_insert(user);
+                        *owner = owner.filter(|owner| Some(*owner) == user);
+                    }
                     None => self.null_requests += 1,
                 }
             }
@@ -209,6 +214,12 @@ impl Totals {
             items: self.items.len() as u64,
             batches: self.stats.len() as u64,
             max_requests_per_batch: self.stats.iter().map(|s| s.max_requests_per_slice.into()).max().unwrap_or(0),
+            mixed_requests: (!dataset.columns("request").is_empty()).then(|| {
+                // Of examples that were dropped, or requests that are not in the payload, the shards tell nothing.
+                let told = !self.requests.is_empty() && recorded("dropped") == 0;
+                let mixed = self.requests.values().filter(|owner| owner.is_none()).count() as u64;
+                if told { mixed } else { recorded("mixed_requests") }
+            }),
         };
         let seed = dataset.value("compose.seed").as_u64().unwrap_or(0);
         let met = co_user_ratio(self.reading.as_slice(), &self.originals, &self.tokens, dataset.batch_size, seed);
@@ -275,7 +286,9 @@ impl Totals {
             let known = recorded.get(&name).copied().flatten();
             let Some(value) = value else {
                 let role = [("match_rate", "label"), ("request_reuse", "request")].iter().find(|(of, _)| *of == name);
-                if let (Some(known), Some((_, role))) = (known, role.filter(|(_, role)| dataset.role(role).is_none())) {
+                if let (Some(known), Some((_, role))) =
+                    (known, role.filter(|(_, role)| dataset.columns(role).is_empty()))
+                {
                     let problem = format!("stats.{name} is {known}, and no {role} is mapped");
                     findings.add(Finding::of(schema::MANIFEST, problem));
                 }
@@ -350,7 +363,11 @@ fn balance(dataset: &Dataset, seen: &Counts, told: bool, findings: &mut Findings
             "counts do not balance: rows_in = filtered + null_identity + duplicates + dropped + (rows_out − copies)";
         findings.add(Finding::of(schema::MANIFEST, problem));
     }
-    let is_mapped = |role: &str| dataset.role(role).is_some();
+    let is_mapped = |role: &str| !dataset.columns(role).is_empty();
+    if let Some(mixed) = seen.mixed_requests.filter(|mixed| *mixed != count("mixed_requests")) {
+        let problem = format!("counts.mixed_requests is {}, and the shards give {mixed}", count("mixed_requests"));
+        findings.add(Finding::of(schema::MANIFEST, problem));
+    }
     let pairs = [
         ("rows_out", seen.rows_out, true),
         ("copies", seen.copies, true),

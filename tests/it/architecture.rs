@@ -10,7 +10,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("compose", &["error", "keys", "pipeline", "schema"]),
     ("negatives", &["classes", "compose::plan", "error", "keys", "pipeline", "schema", "stats"]),
     ("payload", &["error", "tasks"]),
-    ("dataset", &["error", "identity", "pipeline", "schema", "stats", "store", "tasks"]),
+    ("dataset", &["error", "identity", "keys::from_ordered_bits", "pipeline", "schema", "stats", "store", "tasks"]),
     ("stats", &["classes", "compose::plan", "error", "keys", "pipeline"]),
     ("verify", &["error", "pipeline", "schema", "source", "stats", "store"]),
     ("check", &["error", "pipeline", "store"]),

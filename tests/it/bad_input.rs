@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{Float64Array, Int64Array, RecordBatch, StringArray};
 
 use crate::support::{Project, table, write_parquet};
 
@@ -25,7 +25,7 @@ fn rows() -> RecordBatch {
         ("user", Arc::new(StringArray::from_iter_values((0..n).map(|k| format!("user-{}", k % 9))))),
         ("item", Arc::new(Int64Array::from_iter_values(0..n))),
         ("label", Arc::new(StringArray::from_iter_values((0..n).map(|k| ["real", "fake"][(k % 2) as usize])))),
-        ("score", Arc::new(Float64Array::from_iter_values((0..n).map(|k| k as f64)))),
+        ("score", Arc::new(Float64Array::from_iter_values((0..n).map(|k| k as f64 + 0.5)))),
     ])
 }
 
@@ -40,7 +40,7 @@ fn set(set: &str) -> Project {
 #[test]
 fn what_the_pipeline_names_must_be_there_and_fit() {
     set("columns.identity=usr").fails(&["columns.identity", "`usr`", "did you mean `user`"]);
-    set("columns.item=score").fails(&["columns.item", "`score` is Float64"]);
+    set("columns.item=score").fails(&["a.parquet", "column `score`", "row 0 of", "no whole number"]);
     set("columns.time=user").fails(&["columns.time", "also an identity column"]);
     set("columns.item=user").fails(&["columns.item", "also an identity column"]);
     set("columns.time=label").fails(&["columns.time", "`label` is Utf8", "timestamp"]);
@@ -99,34 +99,6 @@ fn shapes_that_cannot_be_are_refused_with_one_that_can() {
         .arg("--set")
         .arg("compose.batch_size=200")
         .fails(&["compose.group", "fill no group", "smaller quotas"]);
-}
-
-#[test]
-fn shards_that_drift_are_named_with_both_types() {
-    let drifting = |columns: Vec<(&str, ArrayRef)>| project().file("data/c.parquet", &table(columns));
-    let user: ArrayRef = Arc::new(StringArray::from(vec!["a"]));
-    let item: ArrayRef = Arc::new(Int64Array::from(vec![1]));
-    let narrow: ArrayRef = Arc::new(Int32Array::from(vec![1]));
-    let label: ArrayRef = Arc::new(StringArray::from(vec!["real"]));
-    let score: ArrayRef = Arc::new(Float64Array::from(vec![1.0]));
-    let (user, label) = (("user", user), ("label", label));
-    drifting(vec![user.clone(), ("item", narrow), label.clone(), ("score", score.clone())]).fails(&[
-        "c.parquet, column `item`",
-        "Int32",
-        "Int64",
-        "a.parquet",
-    ]);
-    drifting(vec![user.clone(), ("item", item.clone()), label.clone()])
-        .fails(&["c.parquet, column `score`", "missing"]);
-    drifting(vec![
-        user.clone(),
-        ("item", item.clone()),
-        label.clone(),
-        ("score", score.clone()),
-        ("more", score.clone()),
-    ])
-    .fails(&["c.parquet, column `more`"]);
-    drifting(vec![("item", item), user, label, ("score", score)]).fails(&["c.parquet, column `item`", "column 0"]);
 }
 
 #[test]

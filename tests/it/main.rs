@@ -36,6 +36,20 @@ mod oddities;
 mod payload;
 // Stock readers and the README's Python.
 mod readers;
+// Folders, lists and names of input files.
+mod discovery;
+// Ordered dictionaries and intervals: kept whole, and the judge sees where they are not.
+mod kept;
+// Predicates on times and numbers as people write them.
+mod predicates;
+// Folders as pandas, DuckDB, Polars and pyarrow write them.
+mod real_folders;
+// What may play a role, and how roles and columns are named.
+mod roles;
+// Types that the judge's own reader does not know.
+mod second_opinion;
+// Shards that differ become one table.
+mod widening;
 // The figures that are claimed of real data.
 mod real_data;
 // verify: nothing on a correct dataset, the expected findings on each kind of damage.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, FixedSizeBinaryArray, Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, DictionaryArray, FixedSizeBinaryArray, Int32Array, Int64Array, RecordBatch, StringArray};
 
 use batchwright::dataset::Cuts;
 
@@ -160,4 +160,62 @@ fn a_run_takes_no_more_memory_than_it_is_given() {
     };
     assert!(ample > 256 << 20, "{ample}: it would fit anyway");
     assert!(scarce <= 256 << 20, "{scarce}");
+}
+
+/// Files whose footers tell nothing of what texts take, as DuckDB and Polars leave them: dictionaries of long texts.
+fn write_long_texts(path: &std::path::Path, rows: usize, width: usize) {
+    let (u, n) = ((0..rows as i64).map(|k| k % 5000), 0..rows as i64);
+    let keys: Int32Array = (0..rows as i32).map(|k| Some(k.wrapping_mul(31) % 100)).collect();
+    let values = StringArray::from_iter_values((0..100).map(|k| format!("{k:0>width$}")));
+    let texts = DictionaryArray::new(keys, Arc::new(values));
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("u", Arc::new(u.collect::<Int64Array>())),
+        ("n", Arc::new(n.collect::<Int64Array>())),
+        ("t", Arc::new(texts)),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let properties = parquet::file::properties::WriterProperties::builder()
+        .set_statistics_enabled(parquet::file::properties::EnabledStatistics::None)
+        .set_max_row_group_row_count(Some(rows));
+    // The type that other writers leave is that of the texts.
+    let options = parquet::arrow::arrow_writer::ArrowWriterOptions::new().with_properties(properties.build());
+    let options = options.with_skip_arrow_metadata(true);
+    let file = std::fs::File::create(path).unwrap();
+    let mut writer = parquet::arrow::ArrowWriter::try_new_with_options(file, batch.schema(), options).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+}
+
+#[test]
+fn long_texts_of_dictionaries_stay_within_the_limit() {
+    let project = Project::new("");
+    let text =
+        "input.shards = [\"in.parquet\"]\ncolumns.identity = \"u\"\ncompose.batch_size = 1024\noutput.path = \"out\"";
+    std::fs::write(project.path("pipeline.toml"), text).unwrap();
+    // 1.2 GB of texts in a file of a few megabytes.
+    write_long_texts(&project.path("in.parquet"), 300_000, 4000);
+    let Some(most) = peak(&project, "512MiB") else {
+        return eprintln!("skipped: the system does not tell what a process takes");
+    };
+    assert!(most <= 512 << 20, "{most}");
+}
+
+#[test]
+fn keys_may_pass_two_gibibytes_in_a_row_group() {
+    let project = Project::new("");
+    let text = "input.shards = [\"in.parquet\"]\ncolumns = { identity = \"t\", item = \"n\" }\n\
+                compose.batch_size = 1024\noutput = { path = \"out\", compression = \"lz4_raw\" }";
+    std::fs::write(project.path("pipeline.toml"), text).unwrap();
+    write_long_texts(&project.path("in.parquet"), 280_000, 8000);
+    let Some(most) = peak(&project, "1GiB") else {
+        return eprintln!("skipped: the system does not tell what a process takes");
+    };
+    let text = std::fs::read_to_string(project.path("out/_batchwright/manifest.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        (manifest["counts"]["users"].as_u64(), manifest["counts"]["rows_out"].as_u64()),
+        (Some(100), Some(280_000))
+    );
+    // Each text is held once, however often it comes.
+    assert!(most <= 1 << 30, "{most}");
 }

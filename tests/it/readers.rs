@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::support::Project;
 
-fn python() -> Option<PathBuf> {
+pub fn python() -> Option<PathBuf> {
     let python = std::env::var_os("BATCHWRIGHT_PYTHON").map(PathBuf::from);
     if python.is_none() {
         eprintln!("skipped: BATCHWRIGHT_PYTHON names no interpreter with pyarrow, polars, duckdb and datasets");
@@ -17,31 +17,26 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn compose(pipeline: &str, out: &Path) {
+/// Composes a ready pipeline as it is, but for where it goes and `sets`.
+fn compose(pipeline: &str, out: &Path, sets: &[&str]) {
+    let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
     let output = Command::new(env!("CARGO_BIN_EXE_batchwright"))
         .current_dir(root())
         .args(["run", pipeline, "--output"])
         .arg(out)
-        .args([
-            "--set",
-            "output.positives=true",
-            "--set",
-            "output.row_group_rows=600",
-            "--set",
-            "output.shard_rows=3000",
-        ])
+        .args(sets)
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn run(python: &Path, script: &str, arg: &Path, folder: &Path) {
+fn run(python: &Path, script: &str, args: &[&Path], folder: &Path) {
     let output = Command::new(python)
         .current_dir(folder)
         .env("HF_HOME", folder.join("cache"))
         .env("HF_HUB_OFFLINE", "1")
         .arg(root().join("tests/readers").join(script))
-        .arg(arg)
+        .args(args)
         .output()
         .unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -49,19 +44,52 @@ fn run(python: &Path, script: &str, arg: &Path, folder: &Path) {
     print!("{}", text(&output.stdout));
 }
 
+/// The datasets that the README's code reads, as its commands make them.
+fn samples(project: &Project) {
+    compose("pipelines/feed_user_spread.toml", &project.path("out/feed_user_spread"), &[]);
+    compose("pipelines/feed_ranks_packed.toml", &project.path("out/feed_ranks_packed"), &[]);
+}
+
 #[test]
 fn stock_readers_find_whole_batches_and_what_the_identities_say() {
     let Some(python) = python() else { return };
     let project = Project::new("");
-    compose("pipelines/feed_user_spread.toml", &project.path("out"));
-    run(&python, "stock.py", &project.path("out"), &project.path(""));
+    let several = ["output.row_group_rows=600", "output.shard_rows=3000"];
+    compose("pipelines/feed_user_spread.toml", &project.path("out"), &several);
+    run(&python, "stock.py", &[&project.path("out")], &project.path(""));
 }
 
 #[test]
 fn the_readme_s_python_runs() {
     let Some(python) = python() else { return };
     let project = Project::new("");
-    compose("pipelines/feed_user_spread.toml", &project.path("out/feed_user_spread"));
-    compose("pipelines/feed_ranks_packed.toml", &project.path("out/feed_ranks_packed"));
-    run(&python, "readme.py", &root().join("README.md"), &project.path(""));
+    samples(&project);
+    run(&python, "readme.py", &[&root().join("README.md")], &project.path(""));
+}
+
+#[test]
+fn the_readme_s_trainers_agree_with_sets_over_the_log() {
+    let Some(python) = python() else { return };
+    let project = Project::new("");
+    samples(&project);
+    let binary = Path::new(env!("CARGO_BIN_EXE_batchwright"));
+    run(&python, "trainers.py", &[&root().join("README.md"), root(), binary], &project.path(""));
+}
+
+#[test]
+fn the_guide_s_python_runs() {
+    let Some(python) = python() else { return };
+    let project = Project::new("");
+    let binaries = Path::new(env!("CARGO_BIN_EXE_batchwright")).parent().unwrap();
+    let path = std::env::join_paths(
+        [binaries.into()].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
+    );
+    let output = Command::new(python)
+        .current_dir(project.path(""))
+        .env("PATH", path.unwrap())
+        .arg(root().join("tests/readers/readme.py"))
+        .arg(root().join("src/guide/folders.md"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

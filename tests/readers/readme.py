@@ -1,18 +1,24 @@
-"""Runs the Python of README.md, block after block in one namespace, in a folder that holds the sample dataset `out/`.
+"""Runs the Python of a document, block after block in one namespace, in a folder that holds the sample datasets `out/`.
 
-usage: readme.py README.md
+usage: readme.py DOCUMENT.md
 """
-import importlib.util
 import re
 import sys
 
-namespace = {}
-blocks = re.findall(r"```python\n(.*?)```", open(sys.argv[1]).read(), re.S)
-assert len(blocks) >= 3
-for number, block in enumerate(blocks):
-    if "import torch" in block and importlib.util.find_spec("torch") is None:
-        compile(block, f"README block {number}", "exec")
-        print(f"README block {number}: torch is not installed, compiled only")
-        continue
-    exec(compile(block, f"README block {number}", "exec"), namespace)
-    print(f"README block {number}: ran")
+
+def blocks(document):
+    return re.findall(r"```python\n(.*?)```", open(document).read(), re.S)
+
+
+def run(document):
+    """Gives what the blocks leave behind."""
+    namespace = {"__name__": "__main__"}
+    for number, block in enumerate(blocks(document)):
+        exec(compile(block, f"{document}, block {number}", "exec"), namespace)
+        print(f"{document}, block {number}: ran")
+    return namespace
+
+
+if __name__ == "__main__":
+    assert blocks(sys.argv[1]), "no Python in it"
+    run(sys.argv[1])

@@ -56,6 +56,7 @@ proptest! {
             request: Some(Codes::without_tokens(rows.iter().map(|(.., request, _)| *request).collect(), 60)),
             label: Some(Labels { rows: rows.iter().map(|(.., label)| *label).collect(), text: Arc::new(text) }),
             time_unit_nanos: Some(1),
+            time_is_float: false,
             ..KeyPlane::default()
         };
         let group_size = match classes { "a = 1" => 1, "a = 1, b = 1" => 2, "b = 2, a = 1" => 3, _ => 4 };

@@ -52,6 +52,7 @@ pub fn plane(shape: &Shape) -> KeyPlane {
         }),
         time: Some(rows.iter().map(|r| i64::from(r.4)).collect()),
         time_unit_nanos: Some(1),
+        time_is_float: false,
         positive: Some(rows.iter().map(|r| r.5).collect()),
         columns: Vec::new(),
     }

@@ -27,6 +27,15 @@ pub struct Outcome {
     pub stderr: String,
 }
 
+fn outcome(command: &mut Command) -> Outcome {
+    let output = command.output().expect("the binary runs");
+    Outcome {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
 impl Project {
     /// With a pipeline file of this text; `out` is where datasets go.
     pub fn new(pipeline: &str) -> Self {
@@ -52,20 +61,9 @@ impl Project {
     pub fn command(&self, command: &str, more: &[&str]) -> Outcome {
         let file = self.path("pipeline.toml");
         std::fs::write(&file, &self.pipeline).expect("a pipeline file");
-        let output = Command::new(env!("CARGO_BIN_EXE_batchwright"))
-            .current_dir(self.dir.path())
-            .arg(command)
-            .arg("pipeline.toml")
-            .args(&self.args)
-            .args(more)
-            .stdin(Stdio::null())
-            .output()
-            .expect("the binary runs");
-        Outcome {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        let mut binary = Command::new(env!("CARGO_BIN_EXE_batchwright"));
+        binary.current_dir(self.dir.path()).arg(command).arg("pipeline.toml").args(&self.args).args(more);
+        outcome(binary.stdin(Stdio::null()))
     }
 
     /// Runs the pipeline, which must succeed, and reads the dataset at `out`.
@@ -91,6 +89,32 @@ impl Project {
         }
         assert_eq!(self.entries(), before, "something was left behind");
         outcome.stderr
+    }
+
+    /// The judge finds nothing wrong with `out`, neither alone nor against the input.
+    pub fn verified(&self) {
+        let alone = self.verify(&[]);
+        assert_eq!(alone.code, 0, "{}{}", alone.stdout, alone.stderr);
+        let against = self.against(&[]);
+        assert_eq!(against.code, 0, "{}{}", against.stdout, against.stderr);
+    }
+
+    /// What the judge says of `out`.
+    pub fn verify(&self, more: &[&str]) -> Outcome {
+        self.binary(&[&["verify", "out"], more].concat())
+    }
+
+    /// What the judge says of `out` against the input; `more` as for the run.
+    pub fn against(&self, more: &[&str]) -> Outcome {
+        let args: Vec<&str> = self.args.iter().map(String::as_str).collect();
+        self.verify(&[&["--against", "pipeline.toml"], args.as_slice(), more].concat())
+    }
+
+    /// Runs the binary in the folder.
+    pub fn binary(&self, args: &[&str]) -> Outcome {
+        std::fs::write(self.path("pipeline.toml"), &self.pipeline).expect("a pipeline file");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_batchwright"));
+        outcome(command.current_dir(self.dir.path()).args(args).stdin(Stdio::null()))
     }
 
     fn entries(&self) -> Vec<String> {

@@ -1,0 +1,4 @@
+//! Longer documents, as they are read in the repository too.
+
+#[doc = include_str!("folders.md")]
+pub mod folders {}
