@@ -5,21 +5,51 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, TimeUnit};
 use arrow::ipc::convert::try_schema_from_ipc_buffer;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use parquet::arrow::ARROW_SCHEMA_META_KEY;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::basic::Type as Physical;
 
 /// The footer, with the zones that the file declares.
 pub fn with_declared_zones(footer: ArrowReaderMetadata) -> ArrowReaderMetadata {
-    let zoned = footer.schema().fields().iter().any(|field| has_zone(field.data_type()));
-    let Some(declared) = zoned.then(|| declared(&footer)).flatten() else { return footer };
-    let Some(fields) = fields_with_zones(footer.schema().fields(), declared.fields()) else { return footer };
+    let own = footer.schema().fields();
+    let zoned = own.iter().any(|field| has_zone(field.data_type()));
+    let declared = zoned.then(|| declared(&footer)).flatten();
+    let zones = declared.and_then(|declared| fields_with_zones(own, declared.fields()));
+    let stored = footer.parquet_schema();
+    let int96 = (0..stored.num_columns()).any(|leaf| stored.column(leaf).physical_type() == Physical::INT96);
+    let finer = int96.then(|| without_seconds(zones.as_ref().unwrap_or(own))).flatten();
+    let Some(fields) = finer.or(zones) else { return footer };
     let schema = Schema::new_with_metadata(fields, footer.schema().metadata().clone());
     let options = ArrowReaderOptions::new().with_schema(Arc::new(schema));
     ArrowReaderMetadata::try_new(Arc::clone(footer.metadata()), options).unwrap_or(footer)
+}
+
+/// The fields with milliseconds for seconds, which timestamps of 12 bytes may be declared as and no other stored form has; `None`
+/// where nothing changes.
+fn without_seconds(fields: &Fields) -> Option<Fields> {
+    let own: Vec<Option<FieldRef>> = fields.iter().map(field_without_seconds).collect();
+    let changed = own.iter().any(Option::is_some);
+    changed.then(|| fields.iter().zip(own).map(|(field, own)| own.unwrap_or_else(|| Arc::clone(field))).collect())
+}
+
+fn field_without_seconds(field: &FieldRef) -> Option<FieldRef> {
+    use DataType::*;
+    let data_type = match field.data_type() {
+        Timestamp(TimeUnit::Second, zone) => Timestamp(TimeUnit::Millisecond, zone.clone()),
+        List(f) => List(field_without_seconds(f)?),
+        LargeList(f) => LargeList(field_without_seconds(f)?),
+        FixedSizeList(f, n) => FixedSizeList(field_without_seconds(f)?, *n),
+        ListView(f) => ListView(field_without_seconds(f)?),
+        LargeListView(f) => LargeListView(field_without_seconds(f)?),
+        Map(f, sorted) => Map(field_without_seconds(f)?, *sorted),
+        Struct(fields) => Struct(without_seconds(fields)?),
+        _ => return None,
+    };
+    Some(Arc::new(Field::clone(field).with_data_type(data_type)))
 }
 
 /// The Arrow schema beside the Parquet one, if there is one that can be read.

@@ -40,5 +40,5 @@ pub use hive::{HIVE_NULL, hive_value};
 pub use order::{Order, PLACE};
 pub use predicate::{Predicate, plain_text};
 pub use preflight::{InputColumn, Options, RowGroup, Source};
-pub use row_group::{polars_footer, read_row_group};
+pub use row_group::{polars_footer, read_row_group, reads_declared};
 pub use shard::Shard;

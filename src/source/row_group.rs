@@ -10,18 +10,27 @@ use polars_io::parquet::metadata::{FileMetadata, FileMetadataRef};
 
 use super::guard::unless_panic;
 
-/// Reads a footer.
+/// Reads a footer; without what the file's writer declares of types, where Polars would not read the file for it.
 pub fn polars_footer(file: File) -> PolarsResult<FileMetadataRef> {
     let mut reader = ParquetReader::new(file);
     let footer = reader.get_metadata()?.clone();
-    // Of a file whose writer declares list views, Polars reads nothing; seconds of a day it takes for what is stored.
-    let seen = unless_panic(|| reader.schema().ok()).flatten();
-    if seen.is_some_and(|seen| !seen.iter_values().any(|field| has_seconds_of_day(&field.dtype))) {
+    if has_known_types(&mut reader) {
         return Ok(footer);
     }
     let mut undeclared = FileMetadata::clone(&footer);
     undeclared.key_value_metadata = None;
     Ok(Arc::new(undeclared))
+}
+
+/// Whether [`polars_footer`] has what the file's writer declares of types.
+pub fn reads_declared(file: File) -> bool {
+    has_known_types(&mut ParquetReader::new(file))
+}
+
+/// Of a file whose writer declares list views, Polars reads nothing; seconds of a day it takes for what is stored.
+fn has_known_types(reader: &mut ParquetReader<File>) -> bool {
+    let seen = unless_panic(|| reader.schema().ok()).flatten();
+    seen.is_some_and(|seen| !seen.iter_values().any(|field| has_seconds_of_day(&field.dtype)))
 }
 
 fn has_seconds_of_day(seen: &ArrowDataType) -> bool {

@@ -42,7 +42,11 @@ pub fn unify(fields: &[&Field]) -> Result<Field, String> {
         return Err("one is an ordered dictionary, and its order would be lost".into());
     }
     let nullable = data_type.is_null() || fields.iter().any(|field| field.is_nullable());
-    let metadata = with_extension(first, told.first().unwrap_or(first));
+    let mut metadata = with_extension(first, told.first().unwrap_or(first));
+    if !data_type.equals_datatype(first.data_type()) {
+        // What Polars notes of its own type does not hold of another, and Polars fails to read it.
+        metadata.retain(|key, _| !key.starts_with("_PL_"));
+    }
     let field = Field::new(first.name(), data_type, nullable).with_metadata(metadata);
     Ok(field.with_dict_is_ordered(ordered != 0))
 }

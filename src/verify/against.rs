@@ -71,6 +71,8 @@ pub struct Witness {
     float_times: bool,
     /// The columns of which Polars does not read some file.
     foreign: Vec<String>,
+    /// Whether the items' values were read so.
+    pub(super) items_by_arrow: bool,
     /// While learning, by token: the sum of its examples' payload digests, and the only identity that some of its payload has.
     pub(super) sums: HashMap<i64, (u128, u64)>,
     pub(super) alone: HashMap<i64, u128>,
@@ -116,6 +118,7 @@ impl Witness {
             duplicates: 0,
             float_times: false,
             foreign: Vec::new(),
+            items_by_arrow: false,
             sums: HashMap::new(),
             alone: HashMap::new(),
         };
@@ -205,6 +208,7 @@ impl Witness {
         let firsts = if self.firsts.is_empty() { Vec::new() } else { row_digests(carried, &self.firsts) };
         let identity: Vec<Vec<Option<u128>>> = p.identity.iter().map(|c| column(c)).collect::<Result<_>>()?;
         let item = p.item.as_ref().map(|c| column(c)).transpose()?;
+        self.items_by_arrow = p.item.as_ref().is_some_and(|item| frame.column(&second::role_of(item)).is_ok());
         let time: Vec<i128> = match &p.time {
             Some(name) => {
                 let by_arrow = || frame.column(&second::time_of(name)).ok().cloned();

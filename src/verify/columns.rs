@@ -62,6 +62,16 @@ fn without(structs: &Series, path: &str) -> Option<Option<Series>> {
     left.zip_with(&structs.is_not_null(), &nulls).ok().map(Some)
 }
 
+/// Structs that are there where a frame's are, of one field that is null.
+fn hollow(frame: &DataFrame, name: &str) -> Option<Column> {
+    use polars::prelude::{DataType, IntoSeries, StructChunked};
+    let whole = frame.column(name).ok()?.as_materialized_series();
+    let nothing = Series::full_null("".into(), whole.len(), &DataType::Boolean);
+    let left = StructChunked::from_series(name.into(), whole.len(), [nothing].iter()).ok()?.into_series();
+    let nulls = Series::full_null(name.into(), whole.len(), left.dtype());
+    left.zip_with(&whole.is_not_null(), &nulls).ok().map(IntoColumn::into_column)
+}
+
 /// Takes what is not carried out of a frame's structs.
 pub fn leave_out(frame: &mut DataFrame, name: &str) {
     if frame.column(name).is_ok() {
@@ -77,7 +87,8 @@ pub fn leave_out(frame: &mut DataFrame, name: &str) {
                 return;
             }
             Some(None) => {
-                let _ = frame.drop_in_place(&name[..dot]);
+                // Structs of nothing: another file may have more of them.
+                let _ = hollow(frame, &name[..dot]).and_then(|left| frame.with_column(left).ok().map(|_| ()));
                 return;
             }
             None => {}

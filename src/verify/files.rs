@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::dataset::{Dataset, RecordedFile};
 use super::finding::{Finding, Findings};
 use crate::schema::{self, Generated};
+use crate::source::reads_declared;
 use crate::store;
 
 /// A shard whose footer can be read: rows of its row groups.
@@ -130,32 +131,41 @@ fn footer_of(path: &std::path::Path) -> Option<ArrowReaderMetadata> {
 
 /// The Arrow schema that a file's footer holds; Polars widens some types, so types are compared here.
 pub fn schema_of(path: &std::path::Path) -> Option<Arc<arrow::datatypes::Schema>> {
-    footer_of(path).map(|footer| Arc::clone(footer.schema()))
+    footer_of(path).map(|footer| super::zones::zoned(footer.schema(), footer.metadata().file_metadata()))
 }
 
 /// The columns that Polars reads, if it does not read all: it knows no half floats, 256-bit decimals, list views, intervals,
 /// extension types, nor zones that are not called by an area and a place.
 pub fn readable_columns(path: &std::path::Path) -> Option<Vec<String>> {
     use arrow::datatypes::{DataType, DataType::*, Field, TimeUnit};
-    fn foreign(field: &Field) -> bool {
-        field.metadata().contains_key("ARROW:extension:name") || foreign_type(field.data_type())
+    fn foreign(field: &Field, declared: bool) -> bool {
+        field.metadata().contains_key("ARROW:extension:name") || foreign_type(field.data_type(), declared)
     }
-    fn foreign_type(data_type: &DataType) -> bool {
+    fn foreign_type(data_type: &DataType, declared: bool) -> bool {
         match data_type {
+            // Parquet has no such types: without what the writer declares, Polars takes them for others.
+            Duration(_) | Date64 | Timestamp(TimeUnit::Second, _) | FixedSizeList(..) if !declared => true,
             Float16 | Decimal256(..) | ListView(_) | LargeListView(_) | RunEndEncoded(..) | Interval(_) => true,
             // Parquet has no seconds of a day: other readers take them for integers.
             Time32(TimeUnit::Second) => true,
             // It reads UTC, and names of the table of zones.
             Timestamp(_, Some(zone)) => !matches!(&**zone, "UTC" | "+00:00") && !zone.contains('/'),
-            List(f) | LargeList(f) | FixedSizeList(f, _) | Map(f, _) => foreign(f),
-            Struct(fields) => fields.iter().any(|f| foreign(f)),
-            Dictionary(_, value) => foreign_type(value),
+            List(f) | LargeList(f) | FixedSizeList(f, _) | Map(f, _) => foreign(f, declared),
+            Struct(fields) => fields.iter().any(|f| foreign(f, declared)),
+            Dictionary(_, value) => foreign_type(value, declared),
             _ => false,
         }
     }
-    let schema = schema_of(path)?;
+    let footer = footer_of(path)?;
+    let schema = super::zones::zoned(footer.schema(), footer.metadata().file_metadata());
+    let disputed = super::zones::disputed(&schema, footer.metadata().file_metadata());
     let all = schema.fields();
-    let known: Vec<String> = all.iter().filter(|f| !foreign(f)).map(|f| f.name().clone()).collect();
+    let declared = store::open(path).is_ok_and(reads_declared);
+    let known: Vec<String> = all
+        .iter()
+        .filter(|f| !foreign(f, declared) && !disputed.contains(f.name()))
+        .map(|f| f.name().clone())
+        .collect();
     (known.len() < all.len()).then_some(known)
 }
 
@@ -202,24 +212,45 @@ pub fn check_payload(dataset: &Dataset, wanted: &[(arrow::datatypes::Field, bool
             } else if extension(found) != extension(wanted) {
                 let problem = "its extension type is not the input's";
                 findings.add(Finding::of(&shard.path, problem).column(found.name()));
-            } else if *same && *found != *wanted {
+            } else if *same && !same_metadata(found, wanted) {
                 findings.add(Finding::of(&shard.path, "its field metadata is not the input's").column(found.name()));
             }
         }
     }
 }
 
-/// A field without metadata, at any depth.
+/// Whether two fields of one type have the same metadata, at any depth.
+fn same_metadata(a: &arrow::datatypes::Field, b: &arrow::datatypes::Field) -> bool {
+    use arrow::datatypes::{DataType::*, Field};
+    fn below(field: &Field) -> Vec<&Field> {
+        match field.data_type() {
+            List(f) | LargeList(f) | FixedSizeList(f, _) | ListView(f) | LargeListView(f) | Map(f, _) => vec![f],
+            Struct(fields) => fields.iter().map(|f| f.as_ref()).collect(),
+            _ => Vec::new(),
+        }
+    }
+    a.metadata() == b.metadata() && below(a).into_iter().zip(below(b)).all(|(a, b)| same_metadata(a, b))
+}
+
+/// A field without what is no value, at any depth: metadata, and what lists and maps call what they hold.
 fn undescribed(field: &arrow::datatypes::Field) -> arrow::datatypes::Field {
     use arrow::datatypes::{DataType::*, Field, FieldRef};
     let child = |f: &FieldRef| std::sync::Arc::new(undescribed(f));
+    let called = |f: &FieldRef, name: &str| std::sync::Arc::new(undescribed(f).with_name(name));
+    let entries = |f: &FieldRef| match f.data_type() {
+        Struct(fields) => {
+            let fields = fields.iter().zip(["key", "value"]).map(|(f, name)| called(f, name)).collect();
+            std::sync::Arc::new(Field::new("entries", Struct(fields), f.is_nullable()))
+        }
+        _ => child(f),
+    };
     let data_type = match field.data_type() {
-        List(f) => List(child(f)),
-        LargeList(f) => LargeList(child(f)),
-        FixedSizeList(f, n) => FixedSizeList(child(f), *n),
-        ListView(f) => ListView(child(f)),
-        LargeListView(f) => LargeListView(child(f)),
-        Map(f, sorted) => Map(child(f), *sorted),
+        List(f) => List(called(f, "item")),
+        LargeList(f) => LargeList(called(f, "item")),
+        FixedSizeList(f, n) => FixedSizeList(called(f, "item"), *n),
+        ListView(f) => ListView(called(f, "item")),
+        LargeListView(f) => LargeListView(called(f, "item")),
+        Map(f, sorted) => Map(entries(f), *sorted),
         Struct(fields) => Struct(fields.iter().map(child).collect()),
         same => same.clone(),
     };

@@ -1,10 +1,9 @@
 //! The input's files as the judge sees them: footers, folders, and row groups as frames.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema};
-use polars::prelude::{ArrowDataType, ArrowSchema, Column, DataFrame, ParallelStrategy, ParquetReader, SerReader};
+use arrow::datatypes::{DataType, Fields};
+use polars::prelude::{Column, DataFrame, ParallelStrategy};
 use polars_io::parquet::metadata::FileMetadataRef;
 
 use super::columns::{folders, root_of};
@@ -40,7 +39,6 @@ impl InputFile {
         let file = store::open(&path)?;
         let footer = unless_panic(|| polars_footer(file)).and_then(|f| f.ok()).ok_or_else(damaged)?;
         let schema = files::schema_of(&path).ok_or_else(damaged)?;
-        let schema = zoned(&path, schema);
         let own = |name: &str| schema.index_of(name).is_ok();
         let named = p.named_columns();
         let roles: Vec<&str> = named.iter().map(|(_, name)| root_of(name, own)).collect();
@@ -113,11 +111,13 @@ impl InputFile {
         let named = p.named_columns();
         for name in foreign.iter().filter(|name| self.told.schema.index_of(name).is_ok()) {
             more.extend(second::column(&self.path, row_group, name, left_out));
-            if p.time.as_ref() == Some(name) {
-                more.extend(second::time(&self.path, row_group, name));
-            }
-            if named.iter().any(|(_, role)| role == name) {
-                more.extend(second::role(&self.path, row_group, name));
+            // A role may be a field of it.
+            let own = |name: &str| self.told.schema.index_of(name).is_ok();
+            for (_, role) in named.iter().filter(|(_, role)| root_of(role, own) == name) {
+                if p.time.as_ref() == Some(role) {
+                    more.extend(second::time(&self.path, row_group, role));
+                }
+                more.extend(second::role(&self.path, Some(row_group), role));
             }
         }
         for column in more {
@@ -126,42 +126,4 @@ impl InputFile {
         crate::source::plain_text(&mut frame);
         Ok(frame)
     }
-}
-
-/// The schema with the zones that Polars reads of a file, which takes them as the file's writer declares them.
-fn zoned(path: &std::path::Path, schema: Arc<Schema>) -> Arc<Schema> {
-    let read = |file| unless_panic(|| ParquetReader::new(file).schema().ok()).flatten();
-    let Some(seen): Option<Arc<ArrowSchema>> = store::open(path).ok().and_then(read) else { return schema };
-    let fields: Fields = schema
-        .fields()
-        .iter()
-        .map(|field| match seen.get(field.name().as_str()) {
-            Some(seen) => with_zone(field, &seen.dtype),
-            None => Arc::clone(field),
-        })
-        .collect();
-    Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
-}
-
-fn with_zone(field: &FieldRef, seen: &ArrowDataType) -> FieldRef {
-    use DataType::*;
-    let child = |f: &FieldRef| match seen {
-        ArrowDataType::List(s) | ArrowDataType::LargeList(s) | ArrowDataType::FixedSizeList(s, _) => {
-            with_zone(f, &s.dtype)
-        }
-        _ => Arc::clone(f),
-    };
-    let data_type = match (field.data_type(), seen) {
-        (Timestamp(unit, Some(_)), ArrowDataType::Timestamp(_, Some(zone))) => {
-            Timestamp(*unit, Some(zone.as_str().into()))
-        }
-        (List(f), _) => List(child(f)),
-        (LargeList(f), _) => LargeList(child(f)),
-        (FixedSizeList(f, n), _) => FixedSizeList(child(f), *n),
-        (Struct(fields), ArrowDataType::Struct(seen)) if fields.len() == seen.len() => {
-            Struct(fields.iter().zip(seen).map(|(f, s)| with_zone(f, &s.dtype)).collect())
-        }
-        (same, _) => same.clone(),
-    };
-    Arc::new(Field::clone(field).with_data_type(data_type))
 }

@@ -7,6 +7,7 @@ use super::dataset::Dataset;
 use super::digest::role_digests;
 use super::finding::{Finding, Findings};
 use super::rows::ints;
+use super::second;
 use super::tables::read_table;
 use crate::schema;
 use crate::source::plain_text;
@@ -17,7 +18,11 @@ impl Witness {
         let Some(column) = dataset.role("item") else { return };
         if let Some(mut items) = read_table(dataset, schema::ITEMS, findings) {
             plain_text(&mut items);
-            let values = items.column(column).map(|c| role_digests(c.as_materialized_series())).unwrap_or_default();
+            // As those of the input were read.
+            let path = dataset.root.join(schema::ITEMS);
+            let by_arrow = self.items_by_arrow.then(|| second::role(&path, None, column)).flatten();
+            let values = by_arrow.as_ref().or_else(|| items.column(column).ok());
+            let values = values.map(|c| role_digests(c.as_materialized_series())).unwrap_or_default();
             let get = |name: &str| items.column(name).map(ints).unwrap_or_default();
             let before = self.rows_before_dedup();
             let rows = get(schema::ITEM).into_iter().zip(get("rows_before_dedup")).zip(values);

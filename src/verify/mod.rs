@@ -29,6 +29,7 @@ mod tables;
 mod totals;
 mod who;
 mod widened;
+mod zones;
 
 pub use dataset::{Dataset, Recorded, RecordedFile};
 pub use finding::{Finding, Findings};

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use arrow::array::*;
-use arrow::compute::{cast, concat};
+use arrow::compute::{cast, concat, nullif};
 use arrow::datatypes::*;
 use arrow::error::ArrowError;
 use parquet::arrow::ProjectionMask;
@@ -28,15 +28,40 @@ pub fn time_of(column: &str) -> String {
     format!("{column}\u{1}time")
 }
 
-/// A column in one row group; `None` where it can't be read.
-fn read(path: &Path, row_group: usize, name: &str) -> Option<ArrayRef> {
+/// A column, or a field of its structs, in one row group or all; `None` where it can't be read.
+fn read_path(path: &Path, row_group: Option<usize>, name: &str) -> Option<ArrayRef> {
+    let schema = super::files::schema_of(path)?;
+    let root = super::columns::root_of(name, |name| schema.index_of(name).is_ok());
+    let whole = read(path, row_group, root)?;
+    match name.strip_prefix(root)?.strip_prefix('.') {
+        Some(below) => field(&whole, below),
+        None => Some(whole),
+    }
+}
+
+/// A field of structs; null where the struct is.
+fn field(structs: &ArrayRef, name: &str) -> Option<ArrayRef> {
+    let own = structs.as_struct_opt()?;
+    let found = own.column_by_name(name).cloned().or_else(|| {
+        let mut dots = name.match_indices('.');
+        dots.find_map(|(dot, _)| field(own.column_by_name(&name[..dot])?, &name[dot + 1..]))
+    })?;
+    match own.nulls() {
+        Some(nulls) => nullif(&found, &BooleanArray::new(!nulls.inner(), None)).ok(),
+        None => Some(found),
+    }
+}
+
+/// A column in one row group or all; `None` where it can't be read.
+fn read(path: &Path, row_group: Option<usize>, name: &str) -> Option<ArrayRef> {
     let file = store::open(path).ok()?;
     unless_panic(|| {
         let builder = ParquetRecordBatchReaderBuilder::try_new(file).ok()?;
         let root = builder.schema().index_of(name).ok()?;
         let empty = new_empty_array(builder.schema().field(root).data_type());
         let mask = ProjectionMask::roots(builder.parquet_schema(), [root]);
-        let reader = builder.with_row_groups(vec![row_group]).with_projection(mask).build().ok()?;
+        let groups = row_group.map_or_else(|| (0..builder.metadata().num_row_groups()).collect(), |group| vec![group]);
+        let reader = builder.with_row_groups(groups).with_projection(mask).build().ok()?;
         let arrays: Vec<_> = reader.map(|rows| rows.ok().map(|rows| rows.column(0).clone())).collect::<Option<_>>()?;
         let parts: Vec<&dyn Array> = arrays.iter().map(|array| array.as_ref()).collect();
         if parts.is_empty() { Some(empty) } else { concat(&parts).ok() }
@@ -46,13 +71,13 @@ fn read(path: &Path, row_group: usize, name: &str) -> Option<ArrayRef> {
 /// The digests of a column's values in one row group, whatever their form: those of equal values are equal. `without`: the
 /// paths of its fields that do not count. `None` where it can't be read.
 pub fn column(path: &Path, row_group: usize, name: &str, without: &[String]) -> Option<Column> {
-    let whole = read(path, row_group, name)?;
+    let whole = read(path, Some(row_group), name)?;
     digested(&whole, &name_of(name), name, without)
 }
 
-/// The same of a role.
-pub fn role(path: &Path, row_group: usize, name: &str) -> Option<Column> {
-    let whole = read(path, row_group, name)?;
+/// The same of a role, in one row group or all.
+pub fn role(path: &Path, row_group: Option<usize>, name: &str) -> Option<Column> {
+    let whole = read_path(path, row_group, name)?;
     if !whole.data_type().is_floating() {
         return digested(&whole, &role_of(name), name, &[]);
     }
@@ -64,7 +89,7 @@ pub fn role(path: &Path, row_group: usize, name: &str) -> Option<Column> {
 
 /// The times of a column in one row group: nanoseconds of those that have a unit.
 pub fn time(path: &Path, row_group: usize, name: &str) -> Option<Column> {
-    let whole = read(path, row_group, name)?;
+    let whole = read_path(path, Some(row_group), name)?;
     let by = match whole.data_type() {
         DataType::Timestamp(unit, _) => nanos(unit),
         _ => 1,

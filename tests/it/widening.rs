@@ -418,6 +418,10 @@ fn extension_types_are_one_or_an_error() {
     }
 }
 
+fn in_struct(name: &str, column: ArrayRef) -> ArrayRef {
+    Arc::new(StructArray::from(vec![(Arc::new(Field::new(name, column.data_type().clone(), true)), column)]))
+}
+
 #[test]
 fn a_dropped_field_need_not_agree() {
     let of = |id: i64, score: ArrayRef| -> ArrayRef {
@@ -431,6 +435,11 @@ fn a_dropped_field_need_not_agree() {
     let (found, _) = widened(&dropped);
     assert_eq!(found, DataType::Struct(vec![Field::new("id", DataType::Int64, true)].into()));
     shards().arg("--set").arg("input.drop=[\"x.score\", \"x.scores\"]").fails(&["input.drop", "x.scores"]);
+    // A shard whose struct has nothing else is none the less there.
+    let alone = project(&[of(1, text(&[Some("low")])), in_struct("score", text(&[Some("low"), None]))]);
+    let alone = alone.arg("--set").arg("input.drop=[\"x.score\"]");
+    let (_, values) = widened(&alone);
+    assert_eq!((values.null_count(), values.as_struct().column(0).null_count()), (0, 2));
     let only = shards().arg("--set").arg("input.drop=[\"x.score\", \"x.id\"]");
     only.succeed(&[]);
     only.verified();

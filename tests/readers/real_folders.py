@@ -219,6 +219,16 @@ def ordered_categories():
     assert [out.loc[out["n"] == n, "size"].item() for n in range(24)] == ["L", "S", "M"] * 8
 
 
+def an_order_that_only_a_file_without_rows_tells():
+    folder = work / "order-without-rows"
+    (folder / "log").mkdir(parents=True)
+    sizes = pa.DictionaryArray.from_arrays(pa.array([], pa.int8()), ["S", "M"], ordered=True)
+    pq.write_table(pa.table({"n": [1, 2]}), folder / "log" / "a.parquet")
+    pq.write_table(pa.table({"n": pa.array([], pa.int64()), "size": sizes}), folder / "log" / "b.parquet")
+    run(folder, 'input.shards = ["log"]\noutput.path = "out"\ncolumns.identity = "n"\nidentity.keep_raw = true\ncompose.batch_size = 2')
+    assert dataset(folder)["size"].to_pylist() == [None, None]
+
+
 def partitioned_by_duckdb_and_pyarrow():
     """Folders that DuckDB and pyarrow make of a column, with what must be encoded in a name."""
     import pyarrow.dataset as ds
@@ -289,6 +299,59 @@ def predicates_as_duckdb_has_them():
     assert kept_somewhere > 200
 
 
-for check in [one_log_of_many_writers, kinds, ordered_categories, partitioned_by_duckdb_and_pyarrow, predicates_as_duckdb_has_them]:
+def forms_that_readers_take_for_others():
+    """Types that Parquet, or one of its readers, has no word for: composed, and judged by value."""
+    views, n = pa.array([[1], [2], [3]], pa.list_view(pa.int8())), [1, 2, 3]
+    stamps = lambda unit, zone=None: pa.array(n, pa.timestamp(unit, zone))
+    nested = lambda array: pa.StructArray.from_arrays([pa.array(n), array], names=["id", "score"])
+    times = [
+        (stamps("us", "UTC"), {"store_schema": False}),
+        (stamps("s"), {"use_deprecated_int96_timestamps": True}),
+        (stamps("s", "UTC"), {"use_deprecated_int96_timestamps": True}),
+        (pa.array(n, pa.time32("s")), {}),
+        (pa.array(n, pa.duration("s")), {}),
+        (pa.array([0, 86_400_000, 172_800_000], pa.date64()), {}),
+    ] + [(stamps(unit, zone), {}) for unit in ["s", "ns"] for zone in ["-07:30", "+05:30", "Europe/Paris", "+00:00"]]
+    cases = [({"x": array}, {}, options) for array, options in times]
+    cases += [({"x": array, "z": views}, {}, options) for array, options in times]
+    cases += [({"x": nested(array)}, {}, options) for array, options in times]
+    cases += [({"x": array, "z": views}, {"columns.time": "x"}, options) for array, options in times if not pa.types.is_time(array.type) and not pa.types.is_duration(array.type)]
+    cases += [({"x": array, "z": views}, {"input.drop": '["z"]'}, options) for array, options in times]
+    halves, wide = pa.array(np.array(n, np.float16)), pa.array([Decimal(k) for k in n], pa.decimal256(60, 0))
+    for array in [halves, wide, views]:
+        cases += [({"x": nested(array)}, {f"columns.{role}": "x.id"}, {}) for role in ["identity", "item", "label", "time", "request"]]
+    lists = pa.array([{"a": [1], "d": None}] * 3, pa.struct([("a", pa.list_(pa.field("item", pa.int32()))), ("d", pa.date64())]))
+    cases.append(({"x": lists}, {}, {"use_compliant_nested_type": False}))
+    cases.append(({"x": pa.array([[2**32 - 1], None, []], pa.list_(pa.uint32()))}, {}, {"version": "1.0"}))
+    cases.append(({"x": pa.array(n, pa.uint32())}, {"columns.item": "x"}, {"version": "1.0"}))
+    for k, (columns, settings, options) in enumerate(cases):
+        folder = work / f"form-{k}"
+        (folder / "log").mkdir(parents=True)
+        pq.write_table(pa.table({"n": n, **columns}), folder / "log" / "a.parquet", **options)
+        settings = {"columns.identity": "n", **settings}
+        lines = [f"{key} = {value if value[0] == '[' else json.dumps(value)}" for key, value in settings.items()]
+        lines += ['input.shards = ["log"]', 'output.path = "out"', "compose.batch_size = 2", "identity.keep_raw = true"]
+        run(folder, "\n".join(lines))
+        found = dataset(folder)
+        order = np.argsort(found["n"].to_numpy())
+        read = pq.read_table(folder / "log" / "a.parquet")["x"]
+        assert found["x"].combine_chunks().take(pa.array(order)).cast(read.type).to_pylist() == read.to_pylist(), (k, columns, settings)
+
+
+def a_polars_category_in_a_struct():
+    """What Polars notes of its category does not hold of the type that holds pyarrow's dictionary too."""
+    folder = work / "category"
+    (folder / "log").mkdir(parents=True)
+    schema = {"n": pl.Int64, "x": pl.Struct({"s": pl.Categorical})}
+    pl.DataFrame({"n": [1], "x": [{"s": "a"}]}, schema=schema).write_parquet(folder / "log" / "a.parquet")
+    column = pa.array([{"s": "b"}], pa.struct([("s", pa.dictionary(pa.int32(), pa.string()))]))
+    pq.write_table(pa.table({"n": [2], "x": column}), folder / "log" / "b.parquet")
+    run(folder, 'input.shards = ["log"]\noutput.path = "out"\ncolumns.identity = "n"\nidentity.keep_raw = true\ncompose.batch_size = 2')
+    assert {row["n"]: row["x"]["s"] for row in dataset(folder).to_pylist()} == {1: "a", 2: "b"}
+    pl.read_parquet(folder / "out" / "batches" / "*.parquet")
+
+
+for check in [one_log_of_many_writers, kinds, ordered_categories, an_order_that_only_a_file_without_rows_tells, partitioned_by_duckdb_and_pyarrow, predicates_as_duckdb_has_them,
+              forms_that_readers_take_for_others, a_polars_category_in_a_struct]:
     check()
     print(f"{check.__name__}: as written")
