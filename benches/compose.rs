@@ -12,7 +12,7 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::{Field, Schema};
 use parquet::arrow::ArrowSchemaConverter;
 
-use batchwright::compose::{compose, windows};
+use batchwright::compose::compose;
 use batchwright::dataset::{ColumnHints, encode_bitmaps, writer_properties};
 use batchwright::negatives::{BatchColumns, Columns, LogQ};
 use batchwright::pipeline::load;
@@ -31,18 +31,19 @@ fn main() {
     // More room for keys than there are: they are in memory.
     let settings = Settings { memory: Some(1 << 40), ..Settings::default() };
     let prepared = prepare(&pipeline, &settings, &Progress::new()).expect("an input");
-    let plane = prepared.keys.shape();
+    let keys = &prepared.keys;
     let start = Instant::now();
-    let windows = windows(plane, &pipeline).expect("windows");
-    let plan = compose(plane, windows, &pipeline).expect("a plan");
+    let composed = compose(keys, &pipeline, &prepared.room, |_| Vec::new()).expect("a plan");
     let alone = start.elapsed().as_secs_f64();
+    let part = composed.part(keys, 0..composed.head().batches()).expect("keys");
+    let (plane, plan) = (&part.view, &part.plan);
     let positives = prepared.positives.as_ref();
     let log_q = plane.item.as_ref().map(|items| {
         let mut counts = vec![0; items.len()];
         items.rows.iter().for_each(|item| counts[*item as usize] += 1);
         LogQ::of_one_pool(&counts)
     });
-    let columns = Columns { pipeline: &pipeline, plane, plan: &plan, first_batch: 0, positives, log_q: log_q.as_ref() };
+    let columns = Columns { pipeline: &pipeline, plane, plan, positives, log_q: log_q.as_ref() };
     // As a run does.
     batchwright::heap::keep_freed(None);
     let (generated, masks) = generate(&columns);
@@ -62,7 +63,7 @@ fn generate(columns: &Columns<'_>) -> (f64, f64) {
         ColumnHints { bitmaps: vec![(SAME_USER, usize::MAX), (NEGATIVES, usize::MAX)], ..ColumnHints::default() };
     let properties = Arc::new(writer_properties(&schema, p.compression, &hints).expect("properties"));
     let leaves = ArrowSchemaConverter::new().convert(&schema).expect("a Parquet schema");
-    let all: Vec<usize> = (0..columns.plan.batches()).collect();
+    let all: Vec<usize> = columns.plan.batches.clone().collect();
     let (mut making, mut encoding) = (0.0, 0.0);
     for group in all.chunks(16) {
         let start = Instant::now();

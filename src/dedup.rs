@@ -1,6 +1,6 @@
 //! Stage 2, dedup: which of several equal rows survives.
 //!
-//! Takes the key plane, tells of each row whether it survives. Rows are equal when they agree in all fields of the key; a row
+//! Takes keys, tells of each row whether it survives. Rows are equal when they agree in all fields of the key; a row
 //! with a null in the key equals no other. The survivor is the first or the last in time order, then
 //! input order: a total order, so neither threads nor chunks matter.
 
@@ -8,8 +8,10 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::keys::KeyPlane;
+use crate::error::Result;
+use crate::keys::{Key, KeyExchange, KeyView, Keys};
 use crate::pipeline::{Field, Keep};
+use crate::spill::Room;
 
 const BUCKET_BITS: u32 = 8;
 
@@ -17,15 +19,37 @@ const BUCKET_BITS: u32 = 8;
 const ROWS_AT_A_TIME: u32 = 4 << 20;
 
 /// Whether each row survives.
-pub fn survivors(plane: &KeyPlane, key: &[Field], keep: Keep) -> Vec<bool> {
+pub fn survivors(plane: &KeyView<'_>, key: &[Field], keep: Keep) -> Vec<bool> {
     let rounds = (plane.len() as u32).div_ceil(ROWS_AT_A_TIME).next_power_of_two().min(1 << BUCKET_BITS);
     survivors_in_rounds(plane, key, keep, rounds)
 }
 
-/// A hash of each row's key: rows that are equal have the same.
-pub fn hashes<'a>(plane: &'a KeyPlane, key: &[Field]) -> impl Iterator<Item = u64> + use<'a> {
-    let columns: Vec<&[u32]> = key.iter().filter_map(|f| plane.codes(f)).collect();
-    (0..plane.len()).map(move |row| hash(&columns, row))
+/// Whether each of all rows survives.
+///
+/// # Errors
+/// A scratch file that can't be read or written.
+pub fn survivors_of(keys: &Keys, key: &[Field], keep: Keep, room: &Room) -> Result<Vec<bool>> {
+    let columns: Vec<Key> = key.iter().cloned().map(Key::Code).chain([Key::Time]).collect();
+    let number = room.partitions(keys.len());
+    if number == 1 {
+        return Ok(survivors(&keys.view(0..keys.len(), &columns)?, key, keep));
+    }
+    let mut parted: Option<KeyExchange> = None;
+    keys.each_piece(&columns, |first, view| {
+        let codes: Vec<&[u32]> = key.iter().filter_map(|f| view.codes(f)).collect();
+        // Rows that are equal come into one partition.
+        let part = |row: u32| ((hash(&codes, row as usize) >> 32) as usize % number) as u32;
+        let rows: Vec<(u32, u32, u32)> =
+            (0..view.len() as u32).into_par_iter().map(|row| (part(row), first as u32 + row, row)).collect();
+        parted.get_or_insert_with(|| KeyExchange::new(view, number, 1, room)).extend(&rows, view)
+    })?;
+    let mut survives = vec![false; keys.len()];
+    for part in 0..number {
+        let Some((rows, view)) = parted.as_ref().map(|parted| parted.read(part)).transpose()? else { continue };
+        let kept = survivors(&view, key, keep);
+        rows.into_iter().zip(kept).for_each(|(row, kept)| survives[row as usize] = kept);
+    }
+    Ok(survives)
 }
 
 fn hash(columns: &[&[u32]], row: usize) -> u64 {
@@ -33,7 +57,7 @@ fn hash(columns: &[&[u32]], row: usize) -> u64 {
 }
 
 /// Whether each row survives, decided in `rounds` rounds: a power of two up to the number of buckets.
-fn survivors_in_rounds(plane: &KeyPlane, key: &[Field], keep: Keep, rounds: u32) -> Vec<bool> {
+fn survivors_in_rounds(plane: &KeyView<'_>, key: &[Field], keep: Keep, rounds: u32) -> Vec<bool> {
     let rows = plane.len() as u32;
     let columns: Vec<&[u32]> = key.iter().filter_map(|f| plane.codes(f)).collect();
     if columns.is_empty() {
@@ -41,7 +65,7 @@ fn survivors_in_rounds(plane: &KeyPlane, key: &[Field], keep: Keep, rounds: u32)
     }
     let null_label = match &plane.label {
         Some(labels) if key.contains(&Field::Label) => {
-            labels.text.iter().position(Option::is_none).map(|code| (labels.rows.as_slice(), code as u32))
+            labels.text.iter().position(Option::is_none).map(|code| (&*labels.rows, code as u32))
         }
         _ => None,
     };
@@ -138,12 +162,12 @@ mod tests {
     #[test]
     fn rounds_do_not_matter() {
         let rows = 5_000u32;
-        let plane = KeyPlane {
-            input_row: (0..rows).collect(),
+        let plane = KeyView {
+            input_row: (0..rows).collect::<Vec<u32>>().into(),
             identity: Codes::without_tokens((0..rows).map(|row| row * row % 1_009).collect(), 1_009),
             item: Some(Codes::without_tokens((0..rows).map(|row| row % 3).collect(), 3)),
-            time: Some((0..rows).map(|row| i64::from(row % 7)).collect()),
-            ..KeyPlane::default()
+            time: Some((0..rows).map(|row| i64::from(row % 7)).collect::<Vec<i64>>().into()),
+            ..KeyView::default()
         };
         let key = [Field::Identity, Field::Item];
         for keep in [Keep::First, Keep::Last] {

@@ -34,6 +34,7 @@ pub mod report;
 pub mod run;
 pub mod schema;
 pub mod source;
+pub mod spill;
 pub mod stats;
 pub mod store;
 pub mod tasks;

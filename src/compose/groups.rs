@@ -1,23 +1,15 @@
-//! The groups of one pool: formed identity by identity, dealt over batches, followed by what is in no group.
+//! The groups of one pool: formed identity by identity, followed by what is in no group.
 
+use std::iter::Peekable;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::check_positions;
-use super::deal::Dealer;
 use super::rng::Rng;
 use crate::error::{Error, Result};
 use crate::pipeline::{Group, Pipeline, Scarce};
 
-/// What becomes of rows as groups are formed.
-pub enum Formed<'a> {
-    /// The rows of a group, in the order of the classes.
-    Group(&'a [u32]),
-    /// A row that follows the groups.
-    Rest(u32),
-    Dropped(u32),
-}
-
-/// A whole group that its pool had no room for: the rank of its identity, and its rows.
+/// A whole group that its pool had no room for: its identity, and its rows.
 pub type Carried = (u32, Vec<u32>);
 
 /// The class of each label code, of which `present` tells whether any row has it; an error where no row has a class.
@@ -36,101 +28,128 @@ pub fn classes(group: &Group, text: &[Option<String>], present: &[bool]) -> Resu
     ))
 }
 
-/// Forms groups of rows as they come by identity, in seeded order.
-pub struct Forming<'a> {
-    seed: u64,
-    group: &'a Group,
-    pool: u64,
-    /// By rank.
-    carried: std::iter::Peekable<std::vec::IntoIter<Carried>>,
-    units: Units,
-    /// Of the identity at hand: its rows by class.
-    classes: Vec<Vec<u32>>,
-    /// Of the group at hand.
-    rows: Vec<u32>,
+/// Identities with all their rows in a pool, in seeded order.
+pub struct Identities<'a> {
+    /// How many rows each has.
+    pub runs: &'a [(u32, u32)],
+    /// In precedence.
+    pub rows: &'a [u32],
+    pub labels: &'a [u32],
+    /// What the pool before had no room for: groups, and rows outside groups with their owners; by owner.
+    pub carried: &'a [Carried],
+    pub carried_rest: &'a [[u32; 2]],
 }
 
-impl<'a> Forming<'a> {
-    /// Of pool number `pool`, to which others have carried groups.
-    pub fn new(p: &Pipeline, group: &'a Group, pool: u64, carried: Vec<Carried>) -> Self {
-        Forming {
-            seed: p.seed,
-            group,
-            pool,
-            carried: carried.into_iter().peekable(),
-            units: Units::default(),
-            classes: vec![Vec::new(); group.classes.len()],
-            rows: Vec::with_capacity(group.size()),
+/// What became of some identities' rows.
+#[derive(Default)]
+pub struct Formed {
+    /// Rows of groups, one group after the other, in the order of the classes.
+    pub groups: Vec<u32>,
+    pub units: Units,
+    /// Rows that follow the groups, and whose they are; by owner.
+    pub rest: Vec<[u32; 2]>,
+    pub dropped: Vec<u32>,
+}
+
+/// How groups are formed in a pool.
+pub struct Forming<'a> {
+    pub seed: u64,
+    pub group: &'a Group,
+    pub pool: u64,
+    /// The class of each label.
+    pub class_of: &'a [Option<usize>],
+    /// Rows that are in groups so far, of all identities.
+    pub formed: &'a AtomicU64,
+}
+
+impl Forming<'_> {
+    /// Forms the groups of some identities.
+    pub fn form(&self, own: &Identities<'_>) -> Result<Formed> {
+        let mut formed = Formed::default();
+        let mut carried = own.carried.iter().peekable();
+        let mut carried_rest = own.carried_rest.iter().peekable();
+        let (mut rows, mut labels) = (own.rows, own.labels);
+        let mut classes: Vec<Vec<u32>> = vec![Vec::new(); self.group.classes.len()];
+        for (owner, number) in own.runs {
+            bring(Some(*owner), &mut carried, &mut carried_rest, &mut formed);
+            let others = rows.split_off(..*number as usize).unwrap_or_default();
+            let classed = others.iter().zip(labels.split_off(..*number as usize).unwrap_or_default());
+            classes.iter_mut().for_each(Vec::clear);
+            formed.rest.extend(std::iter::from_fn(|| carried_rest.next_if(|[of, _]| of == owner)));
+            for (row, label) in classed {
+                match self.class_of[*label as usize] {
+                    Some(class) => classes[class].push(*row),
+                    None => formed.rest.push([*owner, *row]),
+                }
+            }
+            if classes.iter().any(Vec::is_empty) {
+                formed.rest.extend(classes.iter().flatten().map(|row| [*owner, *row]));
+                continue;
+            }
+            let mut next = || Some(carried.next_if(|(of, _)| of == owner)?.1.as_slice());
+            self.form_of(*owner, &mut classes, &mut next, &mut formed)?;
         }
+        bring(None, &mut carried, &mut carried_rest, &mut formed);
+        Ok(formed)
     }
 
-    /// Takes all rows of the identity with the next rank, in precedence, each with its class. `give` gets groups in the order in
-    /// which [`Units`] count them.
-    pub fn take(
-        &mut self,
-        rank: u32,
-        own: impl Iterator<Item = (u32, Option<usize>)>,
-        give: &mut impl FnMut(Formed<'_>) -> Result<()>,
+    /// Forms the groups of an identity that has all classes.
+    fn form_of<'c>(
+        &self,
+        owner: u32,
+        classes: &mut [Vec<u32>],
+        carried: &mut impl FnMut() -> Option<&'c [u32]>,
+        formed: &mut Formed,
     ) -> Result<()> {
-        self.bring(Some(rank), give)?;
-        self.classes.iter_mut().for_each(Vec::clear);
-        for (row, class) in own {
-            match class {
-                Some(class) => self.classes[class].push(row),
-                None => give(Formed::Rest(row))?,
-            }
-        }
-        if self.classes.iter().any(Vec::is_empty) {
-            return self.classes.iter().flatten().try_for_each(|row| give(Formed::Rest(*row)));
-        }
-        let mut rng = Rng::new(self.seed, "classes", self.pool << 32 | u64::from(rank));
-        self.classes.iter_mut().for_each(|rows| rng.shuffle(rows));
+        let mut rng = Rng::new(self.seed, "classes", self.pool << 32 | u64::from(owner));
+        classes.iter_mut().for_each(|rows| rng.shuffle(rows));
         let quotas = self.group.classes.iter().map(|(_, quota)| *quota as usize);
-        let with = self.classes.iter().zip(quotas);
+        let with = classes.iter().zip(quotas);
         let groups = match self.group.scarce {
             Scarce::Repeat => with.clone().map(|(rows, quota)| rows.len().div_ceil(quota)).max(),
             Scarce::Rest | Scarce::Drop => with.clone().map(|(rows, quota)| rows.len() / quota).min(),
         }
         .unwrap_or(0);
-        check_positions((self.units.len() + groups) * self.group.size())?;
-        let mut owner = Owner { rank, carried: 0, fresh: groups as u32 };
-        while let Some((_, rows)) = self.carried.next_if(|(of, _)| *of == rank) {
-            owner.carried += 1;
-            give(Formed::Group(&rows))?;
+        let size = (groups * self.group.size()) as u64;
+        let all = self.formed.fetch_add(size, Ordering::Relaxed) + size;
+        check_positions(usize::try_from(all).unwrap_or(usize::MAX))?;
+        let mut own = Owner { owner, carried: 0, fresh: groups as u32 };
+        while let Some(rows) = carried() {
+            own.carried += 1;
+            formed.groups.extend_from_slice(rows);
         }
         // Each takes the next stretch of the cycle through each class's rows: in one batch, a row meets its own copy only if the
         // class has too few rows.
         for k in 0..groups {
-            self.rows.clear();
             for (rows, quota) in with.clone() {
-                self.rows.extend((k * quota..(k + 1) * quota).map(|at| rows[at % rows.len()]));
+                formed.groups.extend((k * quota..(k + 1) * quota).map(|at| rows[at % rows.len()]));
             }
-            give(Formed::Group(&self.rows))?;
         }
-        self.units.push(owner);
+        formed.units.push(own);
         for (rows, quota) in with {
-            for row in rows.get(groups * quota..).unwrap_or(&[]) {
-                let drop = self.group.scarce == Scarce::Drop;
-                give(if drop { Formed::Dropped(*row) } else { Formed::Rest(*row) })?;
+            let left = rows.get(groups * quota..).unwrap_or(&[]);
+            match self.group.scarce {
+                Scarce::Drop => formed.dropped.extend_from_slice(left),
+                _ => formed.rest.extend(left.iter().map(|row| [owner, *row])),
             }
         }
         Ok(())
     }
+}
 
-    /// Gives carried groups that are left, once all identities have come; tells how many groups each has.
-    pub fn finish(mut self, give: &mut impl FnMut(Formed<'_>) -> Result<()>) -> Result<Units> {
-        self.bring(None, give)?;
-        Ok(self.units)
+/// What was carried of identities before this one, which have no other rows here.
+fn bring<'c>(
+    before: Option<u32>,
+    groups: &mut Peekable<impl Iterator<Item = &'c Carried>>,
+    rest: &mut Peekable<impl Iterator<Item = &'c [u32; 2]>>,
+    formed: &mut Formed,
+) {
+    let earlier = |of: u32| before.is_none_or(|before| of < before);
+    while let Some((owner, rows)) = groups.next_if(|(of, _)| earlier(*of)) {
+        formed.groups.extend_from_slice(rows);
+        formed.units.push(Owner { owner: *owner, carried: 1, fresh: 0 });
     }
-
-    /// Carried groups of identities before this rank, which have no others.
-    fn bring(&mut self, rank: Option<u32>, give: &mut impl FnMut(Formed<'_>) -> Result<()>) -> Result<()> {
-        while let Some((of, rows)) = self.carried.next_if(|(of, _)| rank.is_none_or(|rank| *of < rank)) {
-            give(Formed::Group(&rows))?;
-            self.units.push(Owner { rank: of, carried: 1, fresh: 0 });
-        }
-        Ok(())
-    }
+    formed.rest.extend(std::iter::from_fn(|| rest.next_if(|[of, _]| earlier(*of))));
 }
 
 /// The groups of a pool: how many each identity has, in seeded order.
@@ -142,7 +161,7 @@ pub struct Units {
 
 #[derive(Clone, Copy)]
 struct Owner {
-    rank: u32,
+    owner: u32,
     carried: u32,
     fresh: u32,
 }
@@ -154,15 +173,20 @@ impl Owner {
 }
 
 impl Units {
-    fn push(&mut self, owner: Owner) {
-        self.number += owner.units();
+    fn push(&mut self, own: Owner) {
+        self.number += own.units();
         match self.owners.last_mut() {
-            Some(last) if last.rank == owner.rank => {
-                last.carried += owner.carried;
-                last.fresh += owner.fresh;
+            Some(last) if last.owner == own.owner => {
+                last.carried += own.carried;
+                last.fresh += own.fresh;
             }
-            _ => self.owners.push(owner),
+            _ => self.owners.push(own),
         }
+    }
+
+    /// Adds the groups of the next identities.
+    pub fn append(&mut self, others: Units) {
+        others.owners.into_iter().for_each(|own| self.push(own));
     }
 
     /// Number of groups.
@@ -170,37 +194,23 @@ impl Units {
         self.number
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.number == 0
-    }
-
-    /// Deals the groups as rows are in user_spread: over `full` batches alike, and `over` to one behind them. `give` gets batches
-    /// with ordinals of groups.
-    pub fn deal<E>(
-        &self,
-        full: usize,
-        over: usize,
-        rng: &mut Rng,
-        mut give: impl FnMut(u32, u32) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let mut dealer = Dealer::new(self.number, full, &[over], rng);
-        let owners = self.owners.iter().flat_map(|owner| std::iter::repeat_n(owner.rank, owner.units()));
-        owners.zip(0..).try_for_each(|(rank, unit)| dealer.take(rank, unit, &mut give))?;
-        dealer.finish(&mut give)
+    /// How many groups each identity has.
+    pub fn runs(&self) -> impl Iterator<Item = usize> + '_ {
+        self.owners.iter().map(|owner| owner.units())
     }
 
     /// Ranges of whole identities with about `most` groups each.
-    pub fn parts(&self, most: usize) -> Vec<Share<'_>> {
-        let (mut parts, mut first, mut start) = (Vec::new(), 0, 0);
+    pub fn shares(&self, most: usize) -> Vec<Share<'_>> {
+        let (mut shares, mut first, mut start) = (Vec::new(), 0, 0);
         let mut end = 0;
         for (at, owner) in self.owners.iter().enumerate() {
             end += owner.units();
             if end - start >= most || at + 1 == self.owners.len() {
-                parts.push(Share { owners: &self.owners[first..=at], units: start..end });
+                shares.push(Share { owners: &self.owners[first..=at], units: start..end });
                 (first, start) = (at + 1, end);
             }
         }
-        parts
+        shares
     }
 }
 
@@ -223,9 +233,9 @@ impl Share<'_> {
         }
     }
 
-    /// The rank of each group's identity.
-    pub fn ranks(&self) -> impl Iterator<Item = u32> + '_ {
-        self.owners.iter().flat_map(|owner| std::iter::repeat_n(owner.rank, owner.units()))
+    /// Whose each group is.
+    pub fn owners(&self) -> impl Iterator<Item = u32> + '_ {
+        self.owners.iter().flat_map(|owner| std::iter::repeat_n(owner.owner, owner.units()))
     }
 }
 

@@ -1,90 +1,93 @@
-//! remainder = "pad": copies that fill the dataset's last batch, other identities first.
+//! remainder = "pad": copies that fill a pool's last batch, other identities first.
 
 use std::collections::BinaryHeap;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::finish::{Ending, Placed, Tail};
-use super::plan::Plan;
+use super::composer::Composer;
 use super::rng::Rng;
 use crate::error::Result;
-use crate::pipeline::{Mode, Pipeline};
+use crate::pipeline::Mode;
 
-impl<P: Placed> Ending<'_, P> {
+impl Composer<'_> {
     /// Fills the batch. An identity gets no more than ⌈c/N⌉ rows of it, if the pool has N ≥ 1 full batches and it has c rows
     /// there.
-    pub(super) fn pad(self, plan: &mut Plan, p: &Pipeline) -> Result<Tail> {
-        let Ending { start, rows: mut order, placed, rank } = self;
-        let (b, g) = (p.batch_size, plan.group_size);
-        let pool = LastPool { first: plan.pools.last().map_or(0, |pool| pool.first_batch) * b, start, batch_size: b };
-        let need = b - order.len();
-        let mut rng = Rng::new(p.seed, "pad", 0);
-        if g > 0 && plan.grouped.last() == Some(&(order.len() as u32)) {
-            let padding = groups(plan, &pool, placed, need / g, &mut rng)?;
-            order.extend(&padding);
-            rng.shuffle_chunks(&mut order, g);
-            plan.grouped.pop();
-            plan.grouped.push(b as u32);
-            return Ok(Tail { order, padding });
-        }
-        let picks = pool.picks(placed, rank, need, &mut rng)?;
-        let mut padding = pool.rows(placed, rank, picks)?;
-        if p.mode == Mode::RequestPacked {
-            padding.sort_unstable();
-        }
-        let padding: Vec<u32> = padding.into_iter().map(|(_, row)| row).collect();
-        order.extend(&padding);
-        if p.mode != Mode::RequestPacked {
-            let ungrouped = plan.grouped.last().map_or(0, |rows| *rows as usize);
-            rng.shuffle(&mut order[ungrouped..]);
-        }
-        Ok(Tail { order, padding })
+    pub(super) fn pad(&mut self, tail: Vec<u32>) -> Result<()> {
+        let (b, g) = (self.p.batch_size, self.head.group_size);
+        let need = b - tail.len();
+        let mut rng = Rng::new(self.p.seed, "pad", self.batches() as u64);
+        let in_groups = self.head.grouped.get(self.batches()).map_or(0, |rows| *rows as usize);
+        let mut rows = tail;
+        let padding = if g > 0 && in_groups == rows.len() {
+            let padding = self.pad_groups(&rows, need / g, &mut rng)?;
+            let batch = self.batches();
+            self.head.grouped[batch] = b as u32;
+            rows.extend(&padding);
+            rng.shuffle_chunks(&mut rows, g);
+            padding
+        } else {
+            let copied = Padding::new(self, &rows)?;
+            let mut padding = copied.rows(self, &rows, copied.picks(need, &mut rng))?;
+            if self.p.mode == Mode::RequestPacked {
+                padding.sort_unstable();
+            }
+            let padding: Vec<u32> = padding.into_iter().map(|(_, row)| row).collect();
+            rows.extend(&padding);
+            if self.p.mode != Mode::RequestPacked {
+                rng.shuffle(&mut rows[in_groups..]);
+            }
+            padding
+        };
+        self.padded.extend(padding);
+        self.add_batch(&rows)
+    }
+
+    /// Rows of `need` whole groups of the pool, those of identities outside the last batch first, each as rarely as can be.
+    fn pad_groups(&self, tail: &[u32], need: usize, rng: &mut Rng) -> Result<Vec<u32>> {
+        let g = self.head.group_size;
+        let (positions, start) = (self.pool_positions(), self.order.len());
+        let batch = self.batches();
+        let place_of = |at: u32| match (at as usize).checked_sub(start) {
+            Some(slot) => (batch, slot),
+            None => self.head.place_of(at as usize),
+        };
+        let mut here = Vec::new();
+        self.each_standing(0..0, tail, |standing| here.push(standing.identity))?;
+        here.sort_unstable();
+        let seed = rng.next_u64();
+        // The first of all groups in a seeded order.
+        let mut chosen: BinaryHeap<(bool, bool, u64, u32)> = BinaryHeap::with_capacity(need + 1);
+        let group_slot = |at: u32| {
+            let (batch, slot) = place_of(at);
+            (self.head.group_slot(batch, slot) >= 0).then_some(slot)
+        };
+        let is_first = |at: u32| group_slot(at).is_some_and(|slot| slot.is_multiple_of(g));
+        self.each_standing(positions.clone(), tail, |standing| {
+            for at in standing.positions.iter().filter(|at| is_first(**at)) {
+                let met = here.binary_search(&standing.identity).is_ok();
+                chosen.push((*at as usize >= start, met, xxh3_64_with_seed(&at.to_le_bytes(), seed), *at));
+                if chosen.len() > need {
+                    chosen.pop();
+                }
+            }
+        })?;
+        let chosen = chosen.into_sorted_vec();
+        let mut firsts: Vec<(u32, usize)> = chosen.iter().enumerate().map(|(k, (.., at))| (*at, k)).collect();
+        firsts.sort_unstable();
+        let mut rows = vec![0; chosen.len() * g];
+        self.each_standing(positions, tail, |standing| {
+            for at in standing.positions {
+                let Some(within) = group_slot(*at).map(|slot| slot % g) else { continue };
+                if let Ok(found) = firsts.binary_search_by_key(&(*at - within as u32), |(first, _)| *first) {
+                    rows[firsts[found].1 * g + within] = standing.row;
+                }
+            }
+        })?;
+        Ok(rows.into_iter().cycle().take(need * g).collect())
     }
 }
 
-/// Rows of `need` whole groups of the pool, those of identities outside the last batch first, each as rarely as can be.
-fn groups(plan: &Plan, pool: &LastPool, placed: &impl Placed, need: usize, rng: &mut Rng) -> Result<Vec<u32>> {
-    let (b, g) = (plan.batch_size, plan.group_size);
-    let mut here = Vec::new();
-    placed.each(pool.start, &mut |standing| here.push(standing.identity))?;
-    here.sort_unstable();
-    let seed = rng.next_u64();
-    // The first of all groups in a seeded order.
-    let mut chosen: BinaryHeap<(bool, bool, u64, u32)> = BinaryHeap::with_capacity(need + 1);
-    let is_first = |at: usize| plan.group_slot(at) >= 0 && (at % b).is_multiple_of(g);
-    placed.each(pool.first, &mut |standing| {
-        for at in standing.positions.iter().filter(|at| is_first(**at as usize)) {
-            let met = here.binary_search(&standing.identity).is_ok();
-            chosen.push((*at as usize >= pool.start, met, xxh3_64_with_seed(&at.to_le_bytes(), seed), *at));
-            if chosen.len() > need {
-                chosen.pop();
-            }
-        }
-    })?;
-    let chosen = chosen.into_sorted_vec();
-    let mut firsts: Vec<(u32, usize)> = chosen.iter().enumerate().map(|(k, (.., at))| (*at, k)).collect();
-    firsts.sort_unstable();
-    let mut rows = vec![0; chosen.len() * g];
-    placed.each(pool.first, &mut |standing| {
-        for at in standing.positions.iter().filter(|at| plan.group_slot(**at as usize) >= 0) {
-            let within = *at as usize % b % g;
-            if let Ok(found) = firsts.binary_search_by_key(&(*at - within as u32), |(first, _)| *first) {
-                rows[firsts[found].1 * g + within] = standing.row;
-            }
-        }
-    })?;
-    Ok(rows.into_iter().cycle().take(need * g).collect())
-}
-
-/// The dataset's last pool.
-struct LastPool {
-    /// Its first position, and that of the last batch.
-    first: usize,
-    start: usize,
-    batch_size: usize,
-}
-
-/// A row to copy: the rank of its identity, and which of this one's rows it is, those first that are not in the last batch.
+/// A row to copy: its identity, and which of this one's rows it is, those first that are not in the last batch.
 type Pick = (u32, u32);
 
 /// What of the pool is an identity's.
@@ -95,24 +98,29 @@ struct Own {
     here: u32,
 }
 
-impl LastPool {
-    fn own(&self, placed: &impl Placed, rank: &[u32]) -> Result<Vec<Own>> {
-        let mut own = vec![Own::default(); rank.len()];
-        placed.each(self.first, &mut |standing| {
-            let own = &mut own[rank[standing.identity as usize] as usize];
+/// The rows of a pool that can be copied, by identity.
+struct Padding {
+    own: Vec<Own>,
+    /// Full batches of the pool, one at least.
+    full: u32,
+}
+
+impl Padding {
+    fn new(composer: &Composer<'_>, tail: &[u32]) -> Result<Self> {
+        let (positions, start) = (composer.pool_positions(), composer.order.len());
+        let full = (positions.len() / composer.p.batch_size).max(1) as u32;
+        let mut own = vec![Own::default(); composer.identities()];
+        composer.each_standing(positions, tail, |standing| {
+            let own = &mut own[standing.identity as usize];
             own.rows += 1;
-            own.here += u32::from(self.is_here(standing.positions));
+            own.here += u32::from(is_here(standing.positions, start));
         })?;
-        Ok(own)
+        Ok(Padding { own, full })
     }
 
-    fn is_here(&self, positions: &[u32]) -> bool {
-        positions.last().is_some_and(|last| *last as usize >= self.start)
-    }
-
-    fn picks(&self, placed: &impl Placed, rank: &[u32], need: usize, rng: &mut Rng) -> Result<Vec<Pick>> {
-        let full = ((self.start - self.first) / self.batch_size).max(1) as u32;
-        let mut owners: Vec<(u32, Own)> = (0..).zip(self.own(placed, rank)?).filter(|(_, own)| own.rows > 0).collect();
+    fn picks(&self, need: usize, rng: &mut Rng) -> Vec<Pick> {
+        let own = (0..).zip(self.own.iter().copied());
+        let mut owners: Vec<(u32, Own)> = own.filter(|(_, own)| own.rows > 0).collect();
         rng.shuffle(&mut owners);
         owners.sort_by_key(|(_, own)| own.here > 0);
         let others = owners.iter().take_while(|(_, own)| own.here == 0).count();
@@ -122,39 +130,44 @@ impl LastPool {
             for round in 0.. {
                 let before = picks.len();
                 let has_room =
-                    |own: &Own| round < own.rows.div_ceil(full).saturating_sub(own.here).min(own.rows - own.here);
+                    |own: &Own| round < own.rows.div_ceil(self.full).saturating_sub(own.here).min(own.rows - own.here);
                 let willing = owners[side.clone()].iter().filter(|(_, own)| has_room(own));
-                picks.extend(willing.map(|(rank, _)| (*rank, round)).take(need - before));
+                picks.extend(willing.map(|(owner, _)| (*owner, round)).take(need - before));
                 if picks.len() == before {
                     break;
                 }
             }
         }
         // Only without a full batch in the pool, where no cap can hold: every row again, as often as needed.
-        let again = owners.iter().flat_map(|(rank, own)| (0..own.rows).map(|k| (*rank, k)));
+        let again = owners.iter().flat_map(|(owner, own)| (0..own.rows).map(|k| (*owner, k)));
         picks.extend(again.cycle().take(need - picks.len()));
-        Ok(picks)
+        picks
     }
 
     /// The picked rows with their requests, in order.
-    fn rows(&self, placed: &impl Placed, rank: &[u32], picks: Vec<Pick>) -> Result<Vec<(u32, u32)>> {
-        let own = self.own(placed, rank)?;
+    fn rows(&self, composer: &Composer<'_>, tail: &[u32], picks: Vec<Pick>) -> Result<Vec<(u32, u32)>> {
+        let start = composer.order.len();
         let mut rows = vec![(0, 0); picks.len()];
         let mut wanted: Vec<(Pick, usize)> = picks.into_iter().zip(0..).collect();
         wanted.sort_unstable();
-        let mut came = vec![Own::default(); rank.len()];
-        placed.each(self.first, &mut |standing| {
-            let rank = rank[standing.identity as usize];
-            let (own, came) = (own[rank as usize], &mut came[rank as usize]);
-            let is_here = self.is_here(standing.positions);
+        let mut came = vec![Own::default(); self.own.len()];
+        composer.each_standing(composer.pool_positions(), tail, |standing| {
+            let owner = standing.identity;
+            let (own, came) = (self.own[owner as usize], &mut came[owner as usize]);
+            let is_here = is_here(standing.positions, start);
             let ordinal = if is_here { own.rows - own.here + came.here } else { came.rows - came.here };
             came.rows += 1;
             came.here += u32::from(is_here);
-            let first = wanted.partition_point(|(pick, _)| *pick < (rank, ordinal));
-            for (_, k) in wanted[first..].iter().take_while(|(pick, _)| *pick == (rank, ordinal)) {
+            let first = wanted.partition_point(|(pick, _)| *pick < (owner, ordinal));
+            for (_, k) in wanted[first..].iter().take_while(|(pick, _)| *pick == (owner, ordinal)) {
                 rows[*k] = (standing.request, standing.row);
             }
         })?;
         Ok(rows)
     }
+}
+
+/// Whether a row stands in the last batch, too.
+fn is_here(positions: &[u32], start: usize) -> bool {
+    positions.last().is_some_and(|last| *last as usize >= start)
 }

@@ -1,105 +1,138 @@
-//! user_spread: rows of one identity as far apart as they can be.
+//! Units of one row, spread over batches as they were dealt.
 
-use super::deal::Dealer;
-use super::plan::Plan;
+use rayon::prelude::*;
+
+use super::deal::Deal;
 use super::rng::Rng;
-use super::window::Windows;
-use super::{by_identity, finish};
+use super::trades::{Chunks, Traded, are_small};
 use crate::error::Result;
-use crate::keys::KeyPlane;
-use crate::pipeline::Pipeline;
+use crate::spill::{Column, Room};
 
-pub fn compose(plane: &KeyPlane, p: &Pipeline, rank: &[u32], windows: Windows) -> Result<Plan> {
-    let b = p.batch_size;
-    let mut plan = Plan::new(b);
-    let rank_of = |row: u32| rank[plane.identity.rows[row as usize] as usize];
-    for (k, pool) in windows.into_each().enumerate() {
-        let mut rng = Rng::new(p.seed, "deal", k as u64);
-        let mut slots = Slots::new(pool.len(), b);
-        let mut spreader = Spreader::of_pool(pool.len(), b, &mut rng);
-        let mut give = |batch, row| {
-            slots.place(batch, row);
-            Ok(())
-        };
-        spreader.take(pool, rank.len(), rank_of, |row| row, &mut give)?;
-        spreader.finish(&mut give)?;
-        plan.extend(slots.shuffled(1, p.seed, plan.batches()));
-        plan.close_pool();
-    }
-    finish::held(plan, plane, rank, p)
+/// Units that are looked at at a time by one core, about.
+const PIECE: usize = 1 << 18;
+
+/// Columns of the matrix that are turned at a time: what they bring to a batch fills a line of the caches.
+const TILE: usize = 16;
+
+/// The rows of a pool, which come identity by identity.
+pub struct Spread<'a> {
+    deal: Deal,
+    room: &'a Room,
+    /// Of full batches.
+    rows: Column<u32>,
+    /// Whose they are, where somebody asks.
+    owners: Option<Column<u32>>,
+    /// Rows of partial batches, and whose they are.
+    partial: Vec<Vec<[u32; 2]>>,
+    taken: usize,
 }
 
-/// Deals rows as they come by identity, part after part.
-pub struct Spreader<'a, U> {
-    dealer: Dealer<'a, U>,
-    /// Identities that have come.
-    identities: u32,
-}
-
-impl<'a, U: Copy> Spreader<'a, U> {
-    /// Of `rows` rows: batches `0..full` take as many each, batches `full..` take `partial[…]`.
-    pub fn new(rows: usize, full: usize, partial: &[usize], rng: &'a mut Rng) -> Self {
-        Spreader { dealer: Dealer::new(rows, full, partial, rng), identities: 0 }
+impl<'a> Spread<'a> {
+    /// Into full batches of as many rows as the deal has blocks; `partial` batches are behind them.
+    pub fn new(deal: Deal, partial: usize, room: &'a Room) -> Result<Self> {
+        let owners = are_small(deal.blocks()).then(|| Column::new(room)).transpose()?;
+        Ok(Spread { deal, room, rows: Column::new(room)?, owners, partial: vec![Vec::new(); partial], taken: 0 })
     }
 
-    /// Of all rows of a pool; those that fill no batch are given to the one behind the others.
-    pub fn of_pool(rows: usize, batch_size: usize, rng: &'a mut Rng) -> Self {
-        Spreader::new(rows, rows / batch_size, &[rows % batch_size], rng)
+    /// Counts the rows of the next identities, before the blocks in which they end are placed.
+    pub fn count(&mut self, runs: &[(u32, u32)]) {
+        self.deal.count(runs.iter().map(|(_, rows)| *rows as usize));
     }
 
-    /// Takes all rows of some identities, in precedence; their ranks, of `ranks`, are higher than those that came before.
-    /// `called(row)` is what a row is called where `give` gets it with its batch, now or later.
-    pub fn take(
-        &mut self,
-        rows: Vec<u32>,
-        ranks: usize,
-        rank_of: impl Fn(u32) -> u32,
-        called: impl Fn(u32) -> U,
-        give: &mut impl FnMut(u32, U) -> Result<()>,
-    ) -> Result<()> {
-        let (sorted, counts) = by_identity(&rows, ranks, rank_of);
-        drop(rows);
-        let mut sorted = sorted.into_iter();
-        for count in counts {
-            let mut own = sorted.by_ref().take(count as usize);
-            own.try_for_each(|row| self.dealer.take(self.identities, called(row), give))?;
-            self.identities += 1;
+    /// Takes the next rows; `owners` tells whose they are, if it matters.
+    pub fn take(&mut self, rows: Vec<u32>, owners: impl FnOnce() -> Vec<u32>) -> Result<()> {
+        let first = self.taken;
+        self.taken += rows.len();
+        let asks = self.owners.is_some() || self.deal.takes_partial(first..self.taken);
+        let owners: Vec<u32> = if asks { owners() } else { Vec::new() };
+        let mut of_partial = (vec![Vec::new(); self.partial.len()], vec![Vec::new(); self.partial.len()]);
+        self.rows.append(self.deal.split(first, rows, &mut of_partial.0))?;
+        if asks {
+            let owners = self.deal.split(first, owners, &mut of_partial.1);
+            self.owners.iter_mut().try_for_each(|all| all.extend(&owners))?;
+        }
+        for ((own, rows), owners) in self.partial.iter_mut().zip(of_partial.0).zip(of_partial.1) {
+            own.extend(owners.into_iter().zip(rows).map(<[u32; 2]>::from));
         }
         Ok(())
     }
 
-    /// Gives what is still waiting, once all rows have come.
-    pub fn finish(self, give: &mut impl FnMut(u32, U) -> Result<()>) -> Result<()> {
-        self.dealer.finish(give)
-    }
-}
-
-/// The slots of consecutive batches, of which all but the last are full.
-pub struct Slots {
-    rows: Vec<u32>,
-    batch_size: usize,
-    /// The next free place of each batch.
-    next: Vec<usize>,
-}
-
-impl Slots {
-    pub fn new(rows: usize, batch_size: usize) -> Self {
-        let next = (0..=rows / batch_size).map(|batch| batch * batch_size).collect();
-        Slots { rows: vec![0; rows], batch_size, next }
+    /// The rows of a partial batch, once all have come: (owner, row).
+    pub fn partial(&mut self, batch: usize) -> Vec<[u32; 2]> {
+        std::mem::take(&mut self.partial[batch])
     }
 
-    /// Places a row in one of the batches.
-    pub fn place(&mut self, batch: u32, row: u32) {
-        let at = &mut self.next[batch as usize];
-        self.rows[*at] = row;
-        *at += 1;
-    }
-
-    /// Once all rows are placed: each batch's shuffled, `together` rows at a time; the first is the dataset's `first_batch`.
-    pub fn shuffled(mut self, together: usize, seed: u64, first_batch: usize) -> Vec<u32> {
-        for (slots, batch) in self.rows.chunks_mut(self.batch_size).zip(first_batch as u64..) {
-            Rng::new(seed, "slots", batch).shuffle_chunks(slots, together);
+    /// Appends the rows of full batches to `order`, once all have come.
+    pub fn place(self, seed: u64, first_batch: usize, order: &mut Column<u32>) -> Result<()> {
+        let Spread { deal, room, rows, owners, .. } = self;
+        let (full, units) = (deal.full(), deal.blocks());
+        let rows = dealt(&deal, rows, room)?;
+        let owners = owners.map(|owners| dealt(&deal, owners, room)).transpose()?;
+        let chunks = Chunks::new(full, units.max(1));
+        // A few chunks at a time: what is on file is then read in longer stretches.
+        let few = (PIECE * 4 * chunks.len())
+            .div_ceil((full * units).max(1))
+            .min(chunks.len().div_ceil(rayon::current_num_threads() * 4))
+            .max(1);
+        let tasks: Vec<usize> = (0..chunks.len()).step_by(few).collect();
+        for side_by_side in tasks.chunks(rayon::current_num_threads() * 2) {
+            let place = |chunk: &usize| -> Result<Vec<u32>> {
+                let all = *chunk..(*chunk + few).min(chunks.len());
+                let batches = chunks.batches(all.clone());
+                let mut placed = turned(&rows, full, units, batches.clone())?;
+                if let Some(owners) = &owners {
+                    let mut owners = turned(owners, full, units, batches.clone())?;
+                    for chunk in all {
+                        let own = chunks.batches(chunk..chunk + 1);
+                        let places = (own.start - batches.start) * units..(own.end - batches.start) * units;
+                        let (rows, owners) = (&mut placed[places.clone()], &mut owners[places]);
+                        Traded { rows, owners, size: 1, units }.trade(seed, first_batch + own.start);
+                    }
+                }
+                for (slots, batch) in placed.chunks_exact_mut(units.max(1)).zip(first_batch + batches.start..) {
+                    Rng::new(seed, "slots", batch as u64).shuffle(slots);
+                }
+                Ok(placed)
+            };
+            let placed: Vec<Vec<u32>> = side_by_side.par_iter().map(place).collect::<Result<_>>()?;
+            placed.into_iter().try_for_each(|rows| order.append(rows))?;
         }
-        self.rows
+        Ok(())
     }
+}
+
+/// Units by block and batch: a block gives each batch one.
+fn dealt(deal: &Deal, units: Column<u32>, room: &Room) -> Result<Column<u32>> {
+    let full = deal.full();
+    let mut matrix = Column::new(room)?;
+    let ranges = deal.ranges(units.len().div_ceil(PIECE).max(rayon::current_num_threads() * 4));
+    for few in ranges.chunks(rayon::current_num_threads() * 2) {
+        let dealt: Vec<Vec<u32>> = few
+            .par_iter()
+            .map(|range| {
+                let units = units.read(range.start * full..range.end * full)?;
+                let (mut blocks, mut dealt) = (deal.blocks_of(range.clone()), vec![0; units.len()]);
+                for (units, dealt) in units.chunks_exact(full).zip(dealt.chunks_exact_mut(full)) {
+                    units.iter().zip(blocks.deal_next()).for_each(|(unit, batch)| dealt[*batch as usize] = *unit);
+                }
+                Ok(dealt)
+            })
+            .collect::<Result<_>>()?;
+        dealt.into_iter().try_for_each(|dealt| matrix.append(dealt))?;
+    }
+    Ok(matrix)
+}
+
+/// The units of some batches, batch by batch.
+fn turned(matrix: &Column<u32>, full: usize, units: usize, batches: std::ops::Range<usize>) -> Result<Vec<u32>> {
+    let mut turned = vec![0; batches.len() * units];
+    for first in (0..units).step_by(TILE) {
+        let blocks = first..(first + TILE).min(units);
+        let read = |block: usize| matrix.read(block * full + batches.start..block * full + batches.end);
+        let columns = blocks.clone().map(read).collect::<Result<Vec<_>>>()?;
+        for (at, batch) in turned.chunks_exact_mut(units).enumerate() {
+            batch[blocks.clone()].iter_mut().zip(&columns).for_each(|(unit, column)| *unit = column[at]);
+        }
+    }
+    Ok(turned)
 }

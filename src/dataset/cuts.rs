@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::compose::Head;
 use crate::pipeline::Pipeline;
 
 /// A row group is cut shorter than `row_group_rows` where rows are so large that it would pass this: it is held whole while
@@ -23,11 +24,21 @@ pub struct Cuts {
 
 impl Cuts {
     /// `row_bytes`: what a row takes on average, uncompressed, by the input's footers.
-    pub fn new(p: &Pipeline, batches: usize, row_bytes: u64) -> Self {
+    pub fn new(p: &Pipeline, head: &Head, row_bytes: u64) -> Self {
         let per_shard = whole_batches(p, p.shard_rows);
         let per_group = per_row_group(p, row_bytes);
-        let shards = pieces(0..batches, per_shard)
-            .map(|batches| ShardCut { row_groups: pieces(batches.clone(), per_group).collect(), batches })
+        let short = head.short_batches();
+        // A row group ends behind a short batch, so that readers may cut it every so many rows.
+        let row_groups = |batches: Range<usize>| {
+            let own =
+                &short[short.partition_point(|k| *k < batches.start)..short.partition_point(|k| *k < batches.end)];
+            let ends = own.iter().map(|batch| batch + 1).chain([batches.end]);
+            let mut start = batches.start;
+            let stretches = ends.map(move |end| std::mem::replace(&mut start, end)..end);
+            stretches.flat_map(move |batches| pieces(batches, per_group)).collect()
+        };
+        let shards = pieces(0..head.batches(), per_shard)
+            .map(|batches| ShardCut { row_groups: row_groups(batches.clone()), batches })
             .collect();
         Cuts { shards }
     }

@@ -6,17 +6,17 @@
 //! depend on the set of values alone, not on threads or on the order in which chunks arrive. The encoding is documented byte
 //! by byte, with test vectors, in [`canonical`].
 
+mod builder;
 pub mod canonical;
+mod codes;
 mod hasher;
-mod join;
-mod partitions;
-mod plane;
+mod reorder;
 mod roles;
 mod runs;
 mod times;
 
+pub use builder::{Gathered, KeyBuilder, KeyChunk};
 pub use hasher::{KeyFacts, Tokenizer};
-pub use join::LeftOut;
-pub use plane::{Gathered, KeyChunk, PlaneBuilder};
+pub use reorder::LeftOut;
 pub use roles::{Kind, TAKEN, role_kind};
 pub use times::tick;

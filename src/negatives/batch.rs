@@ -4,8 +4,8 @@ use super::bits::Bits;
 use super::class_bits::ClassBits;
 use super::known_positive::{BatchItems, Positives};
 use crate::classes::Classes;
-use crate::compose::plan::Plan;
-use crate::keys::KeyPlane;
+use crate::compose::Plan;
+use crate::keys::KeyView;
 use crate::pipeline::{Field, Pipeline, Rule};
 
 /// What a batch's rows have in common, ready to give the mask of each row.
@@ -34,7 +34,13 @@ pub struct RowMask<'a> {
 
 impl<'a> BatchMasks<'a> {
     /// `positives` must be there if the pipeline has the rule `known_positive`.
-    pub fn new(p: &Pipeline, plane: &KeyPlane, plan: &Plan, positives: Option<&'a Positives>, batch: usize) -> Self {
+    pub fn new(
+        p: &Pipeline,
+        plane: &KeyView<'_>,
+        plan: &Plan<'_>,
+        positives: Option<&'a Positives>,
+        batch: usize,
+    ) -> Self {
         let rows = plan.batch(batch);
         let classes = |codes: &[u32]| Classes::new(rows.iter().map(|row| u64::from(codes[*row as usize])));
         let users = classes(&plane.identity.rows);

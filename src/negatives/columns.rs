@@ -12,9 +12,9 @@ use super::log_q::LogQ;
 use super::patterns::{Patterns, measure};
 use super::slot_lists::written_out;
 use crate::classes::Classes;
-use crate::compose::plan::Plan;
+use crate::compose::Plan;
 use crate::error::Result;
-use crate::keys::KeyPlane;
+use crate::keys::KeyView;
 use crate::pipeline::Pipeline;
 use crate::schema::Generated;
 use crate::stats::BatchStats;
@@ -22,11 +22,8 @@ use crate::stats::BatchStats;
 /// Everything that generated columns are made of: of a dataset, or of consecutive batches of it.
 pub struct Columns<'a> {
     pub pipeline: &'a Pipeline,
-    pub plane: &'a KeyPlane,
-    /// Batches count from 0 here.
-    pub plan: &'a Plan,
-    /// The ordinal in the dataset of the plan's first batch.
-    pub first_batch: usize,
+    pub plane: &'a KeyView<'a>,
+    pub plan: &'a Plan<'a>,
     pub positives: Option<&'a Positives>,
     /// Where an item is mapped.
     pub log_q: Option<&'a LogQ>,
@@ -74,8 +71,9 @@ impl Columns<'_> {
 
     fn masks(&self, batch: usize) -> (BatchMasks<'_>, BatchStats) {
         let masks = BatchMasks::new(self.pipeline, self.plane, self.plan, self.positives, batch);
-        let stats = BatchStats::of(self.pipeline, self.plane, self.plan, batch, &masks.users);
-        (masks, BatchStats { batch: (self.first_batch + batch) as u32, ..stats })
+        let stats = BatchStats::of(self.pipeline, self.plane, batch, self.plan.batch(batch), &masks.users);
+        let copies = self.plan.copies(batch).iter().filter(|ordinal| **ordinal > 0).count() as u32;
+        (masks, BatchStats { copies, ..stats })
     }
 
     fn array(
@@ -87,27 +85,30 @@ impl Columns<'_> {
         patterns: &Patterns,
     ) -> ArrayRef {
         let (plan, plane) = (self.plan, self.plane);
-        let first = batch * plan.batch_size;
         let rows = plan.batch(batch);
         let ints = |values: Vec<i32>| Arc::new(Int32Array::from(values)) as ArrayRef;
         let classes = |classes: &Classes| ints(classes.of.iter().map(|class| *class as i32).collect());
-        let tokens = |codes: &crate::keys::Codes| {
+        let tokens = |codes: &crate::keys::Codes<'_>| {
             let token = |row: &u32| codes.tokens[codes.rows[*row as usize] as usize] as u64 as i64;
             Arc::new(Int64Array::from_iter_values(rows.iter().map(token))) as ArrayRef
         };
         match column {
-            Generated::Batch => ints(vec![(self.first_batch + batch) as i32; rows.len()]),
+            Generated::Batch => ints(vec![batch as i32; rows.len()]),
             Generated::Slot => ints((0..rows.len() as i32).collect()),
-            Generated::Copy => ints((first..first + rows.len()).map(|at| plan.copy_at(at) as i32).collect()),
+            Generated::Copy => match plan.copies(batch) {
+                [] => ints(vec![0; rows.len()]),
+                copies => ints(copies.iter().map(|ordinal| *ordinal as i32).collect()),
+            },
             Generated::Anchor => {
-                let anchor = |(at, row): (usize, &u32)| Some(plane.is_positive(*row) && !plan.is_padding(first + at));
+                let anchor =
+                    |(slot, row): (usize, &u32)| Some(plane.is_positive(*row) && !plan.is_padding(batch, slot));
                 Arc::new(rows.iter().enumerate().map(anchor).collect::<BooleanArray>())
             }
             Generated::User => tokens(&plane.identity),
             Generated::Item => tokens(plane.item.as_ref().unwrap_or(&plane.identity)),
             Generated::UserSlot => classes(&masks.users),
             Generated::ItemSlot => classes(masks.items.as_ref().unwrap_or(&masks.users)),
-            Generated::GroupSlot => ints((first..first + rows.len()).map(|at| plan.group_slot(at)).collect()),
+            Generated::GroupSlot => ints((0..rows.len()).map(|slot| plan.head.group_slot(batch, slot)).collect()),
             Generated::RequestSlot => ints(requests.iter().map(|(slot, _)| *slot).collect()),
             Generated::RequestFirst => {
                 Arc::new(requests.iter().map(|(_, first)| Some(*first)).collect::<BooleanArray>())
@@ -117,7 +118,7 @@ impl Columns<'_> {
             Generated::ValidNegatives => Arc::new(patterns.valid.clone()),
             Generated::LogQ => {
                 let items = plane.item.as_ref().map_or(&plane.identity.rows, |item| &item.rows);
-                let first = first + self.first_batch * plan.batch_size;
+                let first = plan.head.positions(&(batch..batch + 1)).start;
                 let value = |(at, row): (usize, &u32)| {
                     self.log_q.map_or(f32::NAN, |log_q| log_q.at(first + at, items[*row as usize]))
                 };

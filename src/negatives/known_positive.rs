@@ -6,7 +6,8 @@ use super::bits::Bits;
 use super::class_bits::ClassBits;
 use crate::classes::Classes;
 use crate::error::Result;
-use crate::keys::KeyPlane;
+use crate::keys::KeyView;
+use crate::pipeline::Field;
 
 /// The positive items of each identity: sorted item codes, and bits where there are many. Linear in rows.
 #[derive(Debug, Default)]
@@ -19,7 +20,7 @@ pub struct Positives {
 
 impl Positives {
     /// From all rows of a plane that are positives; call it before dedup.
-    pub fn new(plane: &KeyPlane) -> Self {
+    pub fn new(plane: &KeyView<'_>) -> Self {
         let whole = Positives::of_pieces(plane, |each| {
             each(plane);
             Ok(())
@@ -29,12 +30,15 @@ impl Positives {
 
     /// From all rows that are positives, in pieces, with as many identities and items as `shape` has; `each_piece` is called
     /// twice, and brings identities, items and positives.
-    pub fn of_pieces(shape: &KeyPlane, each_piece: impl Fn(&mut dyn FnMut(&KeyPlane)) -> Result<()>) -> Result<Self> {
+    pub fn of_pieces(
+        shape: &KeyView<'_>,
+        each_piece: impl Fn(&mut dyn FnMut(&KeyView<'_>)) -> Result<()>,
+    ) -> Result<Self> {
         let Some(item) = &shape.item else { return Ok(Positives::default()) };
         let identities = shape.identity.len();
         let each_row = |each: &mut dyn FnMut(usize, u32)| {
             each_piece(&mut |plane| {
-                let items = plane.item.as_ref().map_or(&[][..], |item| &item.rows);
+                let items = plane.codes(&Field::Item).unwrap_or_default();
                 for (row, item) in items.iter().enumerate().filter(|(row, _)| plane.is_positive(*row as u32)) {
                     each(plane.identity.rows[row] as usize, *item);
                 }
@@ -253,11 +257,11 @@ mod tests {
         let codes = |rows: Vec<u32>, len: u32| Codes::new(rows, (0..u128::from(len)).collect());
         let pairs: Vec<(u32, u32)> =
             (0..).zip(&lists).flat_map(|(u, l)| l.iter().map(move |item| (u, *item))).collect();
-        let plane = KeyPlane {
+        let plane = KeyView {
             input_row: (0..pairs.len() as u32).collect(),
             identity: codes(pairs.iter().map(|(user, _)| *user).collect(), 3),
             item: Some(codes(pairs.iter().map(|(_, item)| *item).collect(), catalogue)),
-            ..KeyPlane::default()
+            ..KeyView::default()
         };
         let positives = Positives::new(&plane);
         assert!(positives.dense.keys().eq([&2]));

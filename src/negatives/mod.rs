@@ -10,6 +10,7 @@ mod class_bits;
 mod columns;
 mod known_positive;
 mod log_q;
+mod log_q_of_batches;
 mod patterns;
 mod slot_lists;
 
@@ -17,4 +18,5 @@ pub use bits::{Bits, set_bits};
 
 pub use columns::{BatchColumns, Columns};
 pub use known_positive::Positives;
-pub use log_q::{LogQ, PoolItems, ln_share};
+pub use log_q::{LogQ, ln_share};
+pub use log_q_of_batches::LogQOfBatches;

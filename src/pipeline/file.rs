@@ -192,7 +192,8 @@ pub struct Compose {
     pub seed: u64,
     /// Rows mix only within a window: a duration of `columns.time` ("1h", aligned to the epoch, UTC) or a number of rows.
     pub window: Option<WindowText>,
-    /// The dataset's last batch: left short, dropped, or filled with copies.
+    pub window_ends: WindowEnds,
+    /// The dataset's last batch (with exact window ends, each window's): left short, dropped, or filled with copies.
     pub remainder: Remainder,
     /// Only with `identity_grouped`.
     pub group: Option<GroupFile>,
@@ -205,6 +206,7 @@ impl Default for Compose {
             batch_size: 4096,
             seed: 0,
             window: None,
+            window_ends: WindowEnds::default(),
             remainder: Remainder::default(),
             group: None,
         }
@@ -221,6 +223,15 @@ pub enum Mode {
     IdentityGrouped,
     /// Requests whole, batches full.
     RequestPacked,
+}
+
+/// `whole`: a window's end is moved back to a whole number of batches. `exact`: no batch holds two windows, and nothing moves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WindowEnds {
+    #[default]
+    Whole,
+    Exact,
 }
 
 /// A duration, or a number of rows.

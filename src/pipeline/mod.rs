@@ -10,7 +10,9 @@ mod names;
 mod record;
 mod resolve;
 
-pub use file::{Encoding, Hash, Keep, Layout, Mode, Nulls, PipelineFile, Remainder, Scarce, SchemaMode, TimeUnit};
+pub use file::{
+    Encoding, Hash, Keep, Layout, Mode, Nulls, PipelineFile, Remainder, Scarce, SchemaMode, TimeUnit, WindowEnds,
+};
 pub use load::{load, nearest};
 pub use location::percent_decoded;
 pub use resolve::{Field, Group, MAX_RANKS, Pipeline, Rule, Window};

@@ -56,6 +56,7 @@ impl Pipeline {
             "requests": { "layout": self.layout, "columns": self.request_columns },
             "compose": {
                 "mode": self.mode, "batch_size": self.batch_size, "seed": self.seed, "window": window,
+                "window_ends": self.window_ends,
                 "remainder": self.remainder, "group": group,
             },
             "mask": {

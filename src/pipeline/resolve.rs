@@ -42,6 +42,7 @@ pub struct Pipeline {
     pub batch_size: usize,
     pub seed: u64,
     pub window: Option<Window>,
+    pub window_ends: WindowEnds,
     pub remainder: Remainder,
     pub group: Option<Group>,
     pub rules: Vec<Rule>,
@@ -157,6 +158,7 @@ pub(super) fn resolve(file: PipelineFile) -> Result<Pipeline> {
         batch_size: file.compose.batch_size as usize,
         seed: file.compose.seed,
         window: window(file.compose.window)?,
+        window_ends: file.compose.window_ends,
         remainder: file.compose.remainder,
         group: file.compose.group.map(|g| Group { classes: g.classes.0, scarce: g.scarce }),
         rules: Vec::new(),
@@ -226,6 +228,9 @@ fn check_roles(p: &Pipeline) -> Result<()> {
     }
     if p.time.is_none() && matches!(p.window, Some(Window::Nanoseconds(_))) {
         return refuse("compose.window", "a duration needs columns.time", "map columns.time, or use a number of rows");
+    }
+    if p.window.is_none() && p.window_ends == WindowEnds::Exact {
+        return refuse("compose.window_ends", "there is no compose.window", "set compose.window, or leave it out");
     }
     if p.time_unit.is_some() && p.time.is_none() {
         return refuse("columns.time_unit", "it is the unit of columns.time", "map columns.time, or leave it out");

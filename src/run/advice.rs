@@ -94,7 +94,7 @@ fn lacking(group: &Group, prepared: &Prepared) -> Result<Vec<String>> {
     let class_of: Vec<Option<usize>> = labels.text.iter().map(class_of).collect();
     let mut having = vec![vec![false; counts.len()]; group.classes.len()];
     keys.each_piece(&[Key::Code(Field::Label)], |_, plane| {
-        let labels = plane.label.as_ref().map_or(&[][..], |labels| &labels.rows);
+        let labels = plane.codes(&Field::Label).unwrap_or_default();
         for (identity, label) in plane.identity.rows.iter().zip(labels) {
             if let Some(class) = class_of[*label as usize] {
                 having[class][*identity as usize] = true;
@@ -116,7 +116,7 @@ fn lacking(group: &Group, prepared: &Prepared) -> Result<Vec<String>> {
 
 /// More copies than examples.
 fn copies(prepared: &Prepared) -> Option<String> {
-    let (copies, rows) = (prepared.composed.copies(), prepared.composed.rows());
+    let (copies, rows) = (prepared.composed.head().copies, prepared.composed.head().rows());
     (copies * 2 > rows).then(|| {
         format!("{copies} of {rows} rows would be copies: quotas nearer to the classes' shares, or scarce = \"rest\", need fewer")
     })

@@ -7,12 +7,10 @@ use rayon::prelude::*;
 
 use super::figures::met_ratio;
 use super::prepare::Prepared;
-use crate::compose::Plan;
 use crate::error::Result;
-use crate::keys::{Key, KeyPlane, Keys, PartedKeys};
+use crate::keys::{Key, KeyExchange, KeyView, Keys};
 use crate::pipeline::{Field, Pipeline};
 use crate::stats::{Baseline, Baselines, BatchStats, Chances, Counts, Metrics, Users, random_order};
-use crate::store::MOST_PARTS;
 
 /// The two baselines: a uniformly random order in closed form, and the input's own order, measured.
 pub fn baselines(p: &Pipeline, prepared: &Prepared) -> Result<Baselines> {
@@ -28,24 +26,16 @@ const PIECE: usize = 1 << 18;
 fn input_order(p: &Pipeline, keys: &Keys, examples: &[u32]) -> Result<Baseline> {
     let b = p.batch_size;
     let mut stats: Vec<BatchStats> = Vec::with_capacity(keys.len().div_ceil(b));
-    let mut measure = |plane: &KeyPlane| {
-        let starts: Vec<u32> = (0..plane.len() as u32).step_by(b).collect();
-        // Batch by batch: a plan of all rows would take as much as another key.
+    let size = PIECE.next_multiple_of(b);
+    for start in (0..keys.len()).step_by(size) {
+        let rows = start..keys.len().min(start + size);
+        let view = keys.view(rows, &[Field::Request, Field::Label].map(Key::Code))?;
+        let starts: Vec<u32> = (0..view.len() as u32).step_by(b).collect();
         let alone = |start: &u32| {
-            let rows = *start..(plane.len() as u32).min(start.saturating_add(b as u32));
-            let plan = Plan { order: rows.collect(), ..Plan::new(b) };
-            BatchStats::without_masks(p, plane, &plan, 0)
+            let rows: Vec<u32> = (*start..(view.len() as u32).min(start.saturating_add(b as u32))).collect();
+            BatchStats::without_masks(p, &view, 0, &rows)
         };
         stats.par_extend(starts.par_iter().map(alone));
-    };
-    match keys {
-        Keys::Held(plane) => measure(plane),
-        Keys::Filed(filed) => {
-            for start in (0..filed.len()).step_by(PIECE.next_multiple_of(b)) {
-                let rows = start..filed.len().min(start + PIECE.next_multiple_of(b));
-                measure(&filed.read(rows, &[Field::Request, Field::Label].map(Key::Code))?);
-            }
-        }
     }
     let counts = Counts { batches: stats.len() as u64, rows_out: keys.len() as u64, ..Counts::default() };
     let met = met_ratio(p, keys.shape(), &InputOrder(keys), examples)?;
@@ -64,30 +54,24 @@ fn match_rate(p: &Pipeline, prepared: &Prepared) -> Result<Option<f64>> {
     let keys = &prepared.keys;
     let Some(labels) = &keys.shape().label else { return Ok(None) };
     let mut chances = Chances::new(p, &labels.text);
-    let mut add = |plane: &KeyPlane| {
-        let labels = plane.label.as_ref().map_or(&[][..], |labels| &labels.rows);
-        chances.add(&plane.identity.rows, labels);
-    };
-    match keys {
-        Keys::Held(plane) => add(plane),
-        Keys::Filed(_) => {
-            let mut parted: Option<PartedKeys> = None;
-            keys.each_piece(&[Key::Code(Field::Label)], |_, plane| {
-                let parted = match &mut parted {
-                    Some(parted) => parted,
-                    none => none.insert(prepared.parted(plane, MOST_PARTS)),
-                };
-                let number = plane.identity.len();
-                let part = |identity: &u32| *identity as usize * MOST_PARTS / number;
-                let mut identities = plane.identity.rows.iter().enumerate();
-                identities.try_for_each(|(row, identity)| parted.push(part(identity), 0, plane, row))
-            })?;
-            for part in 0..parted.as_ref().map_or(0, PartedKeys::len) {
-                if let Some(parted) = &parted {
-                    add(&parted.take(part)?.1);
-                }
-            }
-        }
+    let label = [Key::Code(Field::Label)];
+    let mut add = |view: &KeyView<'_>| chances.add(&view.identity.rows, view.codes(&Field::Label).unwrap_or_default());
+    let number = prepared.room.partitions(keys.len());
+    if number == 1 {
+        add(&keys.view(0..keys.len(), &label)?);
+        return Ok(chances.match_rate());
+    }
+    let mut parted: Option<KeyExchange> = None;
+    keys.each_piece(&label, |_, view| {
+        let identities = view.identity.len() as u64;
+        let part = |identity: &u32| (u64::from(*identity) * number as u64 / identities) as u32;
+        let rows = view.identity.rows.iter().zip(0..).map(|(identity, row)| (part(identity), row, row));
+        parted
+            .get_or_insert_with(|| KeyExchange::new(view, number, 1, &prepared.room))
+            .extend(&rows.collect::<Vec<_>>(), view)
+    })?;
+    for part in 0..number {
+        parted.iter().try_for_each(|parted| parted.read(part).map(|(_, view)| add(&view)))?;
     }
     Ok(chances.match_rate())
 }

@@ -1,7 +1,7 @@
 //! What is counted of the examples before they are composed, value by value.
 
 use crate::error::Result;
-use crate::keys::{Key, KeyPlane, Keys};
+use crate::keys::{Key, KeyView, Keys};
 use crate::pipeline::Field;
 
 /// Counts by code.
@@ -36,7 +36,7 @@ impl Facts {
         let number = keys.shape().item.as_ref().map_or(0, |item| item.len());
         let (mut rows, mut shown_by) = (vec![0; number], vec![u32::MAX; number]);
         keys.each_piece(&[Key::InputRow, Key::Code(Field::Item)], |_, plane| {
-            for (code, input_row) in item_codes(plane).iter().zip(&plane.input_row) {
+            for (code, input_row) in item_codes(plane).iter().zip(plane.input_row.iter()) {
                 rows[*code as usize] += 1;
                 shown_by[*code as usize] = shown_by[*code as usize].min(*input_row);
             }
@@ -67,7 +67,11 @@ impl Facts {
             }
             if let (Some(requests), Some(codes)) = (&mut self.requests, &plane.request) {
                 codes.rows.iter().for_each(|code| requests[*code as usize] += 1);
-                codes.rows.iter().zip(&plane.identity.rows).for_each(|(code, identity)| owners.add(*code, *identity));
+                codes
+                    .rows
+                    .iter()
+                    .zip(plane.identity.rows.iter())
+                    .for_each(|(code, identity)| owners.add(*code, *identity));
             }
             Ok(())
         })?;
@@ -102,6 +106,6 @@ impl Owners {
     }
 }
 
-fn item_codes(plane: &KeyPlane) -> &[u32] {
-    plane.item.as_ref().map_or(&[], |item| &item.rows)
+fn item_codes<'a>(view: &'a KeyView<'_>) -> &'a [u32] {
+    view.codes(&Field::Item).unwrap_or_default()
 }

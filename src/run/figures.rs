@@ -8,11 +8,11 @@ use serde::Serialize;
 
 use super::prepare::Prepared;
 use crate::error::Result;
-use crate::keys::{Codes, KeyPlane};
+use crate::keys::{Codes, KeyView};
 use crate::negatives::Columns;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Field, Pipeline};
+use crate::spill::Column;
 use crate::stats::{BatchStats, Counts, Metrics, Users, co_user_ratio};
-use crate::store::Column;
 
 /// What was composed, in numbers.
 #[derive(Debug, Clone, Serialize)]
@@ -26,37 +26,37 @@ pub struct Figures {
 pub fn measured(p: &Pipeline, prepared: &Prepared, stats: &[BatchStats]) -> Result<Figures> {
     let Prepared { source, composed, left_out, duplicates, .. } = prepared;
     let shape = prepared.keys.shape();
-    let number = |codes: Option<&Codes>| codes.map_or(0, Codes::len);
+    let number = |codes: Option<&Codes<'_>>| codes.map_or(0, Codes::len);
     let mut seen = [number(Some(&shape.identity)), number(shape.request.as_ref()), number(shape.item.as_ref())]
         .map(|number| vec![false; number]);
-    let (mut reading, mut examples) = (Column::new(prepared.key_folder())?, vec![0; shape.identity.len()]);
+    let (mut reading, mut examples) = (Column::new(&prepared.room)?, vec![0; shape.identity.len()]);
     composed.each_part(&prepared.keys, |part| {
-        let columns = [Some(&part.plane.identity), part.plane.request.as_ref(), part.plane.item.as_ref()];
+        let columns = [Some(&part.view.identity), part.view.request.as_ref(), part.view.item.as_ref()];
         for (seen, codes) in seen.iter_mut().zip(columns) {
             let Some(codes) = codes else { continue };
             part.plan.order.iter().for_each(|row| seen[codes.rows[*row as usize] as usize] = true);
         }
-        let identities = part.plan.order.iter().map(|row| part.plane.identity.rows[*row as usize]);
+        let identities = part.plan.order.iter().map(|row| part.view.identity.rows[*row as usize]);
         let identities: Vec<u32> = identities.collect();
         for (at, identity) in identities.iter().enumerate() {
-            examples[*identity as usize] += u32::from(part.plan.copy_at(at) == 0);
+            examples[*identity as usize] += u32::from(part.plan.copy.get(at).is_none_or(|ordinal| *ordinal == 0));
         }
         reading.extend(&identities)
     })?;
     let [users, requests, items] = seen.map(|seen| seen.into_iter().filter(|seen| *seen).count() as u64);
-    let plan = composed.plan();
+    let head = composed.head();
     let counts = Counts {
         rows_in: source.rows.into(),
         filtered: left_out.filtered,
         null_identity: left_out.null_identity,
         duplicates: *duplicates,
-        dropped: plan.dropped.len() as u64,
-        copies: composed.copies() as u64,
-        rows_out: composed.rows() as u64,
+        dropped: head.dropped,
+        copies: head.copies as u64,
+        rows_out: head.rows() as u64,
         users,
         requests,
         items,
-        batches: composed.batches() as u64,
+        batches: head.batches() as u64,
         max_requests_per_batch: stats.iter().map(|s| s.max_requests_per_slice.into()).max().unwrap_or(0),
         mixed_requests: shape.request.as_ref().map(|_| prepared.facts.mixed_requests),
     };
@@ -66,17 +66,16 @@ pub fn measured(p: &Pipeline, prepared: &Prepared, stats: &[BatchStats]) -> Resu
 
 /// Counts and metrics of a plan, measured without writing it.
 pub fn figures(p: &Pipeline, prepared: &Prepared) -> Result<Figures> {
-    let mut stats: Vec<BatchStats> = Vec::with_capacity(prepared.composed.batches());
+    let mut stats: Vec<BatchStats> = Vec::with_capacity(prepared.composed.head().batches());
     prepared.composed.each_part(&prepared.keys, |part| {
         let columns = Columns {
             pipeline: p,
-            plane: &part.plane,
+            plane: &part.view,
             plan: &part.plan,
-            first_batch: part.batches.start,
             positives: prepared.positives.as_ref(),
             log_q: None,
         };
-        let measured = (0..part.batches.len()).into_par_iter().map(|batch| columns.stats(batch));
+        let measured = part.plan.batches.clone().into_par_iter().map(|batch| columns.stats(batch));
         stats.extend(measured.collect::<Result<Vec<_>>>()?);
         Ok(())
     })?;
@@ -97,7 +96,7 @@ impl Users for Reading<'_> {
 }
 
 /// co_user_ratio of some order, in which each identity has so many examples.
-pub fn met_ratio(p: &Pipeline, shape: &KeyPlane, users: &impl Users, examples: &[u32]) -> Result<Option<f64>> {
+pub fn met_ratio(p: &Pipeline, shape: &KeyView<'_>, users: &impl Users, examples: &[u32]) -> Result<Option<f64>> {
     let tokens: Vec<i64> = shape.identity.tokens.iter().map(|token| *token as u64 as i64).collect();
     co_user_ratio(users, examples, &tokens, p.batch_size, p.seed)
 }
@@ -120,7 +119,7 @@ pub fn class_balance(prepared: &Prepared) -> Result<Vec<ClassBalance>> {
     let before = &prepared.facts.labels;
     let mut after = vec![0u64; before.len()];
     prepared.composed.each_part(&prepared.keys, |part| {
-        let codes = part.plane.label.as_ref().map_or(&[][..], |labels| &labels.rows);
+        let codes = part.view.codes(&Field::Label).unwrap_or_default();
         part.plan.order.iter().for_each(|row| after[codes[*row as usize] as usize] += 1);
         Ok(())
     })?;
@@ -131,7 +130,7 @@ pub fn class_balance(prepared: &Prepared) -> Result<Vec<ClassBalance>> {
     let balance = |c: usize| ClassBalance {
         label: labels.text[c].clone(),
         before: share(before[c], prepared.keys.len()),
-        after: share(after[c], prepared.composed.rows()),
+        after: share(after[c], prepared.composed.head().rows()),
     };
     Ok(codes.into_iter().map(balance).collect())
 }

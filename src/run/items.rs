@@ -19,7 +19,8 @@ use crate::payload::{
 };
 use crate::pipeline::Pipeline;
 use crate::source::{self, InputColumn, PLACE, Source};
-use crate::store::{self, MOST_PARTS};
+use crate::spill::MOST_PARTITIONS;
+use crate::store;
 
 /// Values of items that are written at a time, in bytes, and most of them.
 const PIECE_BYTES: u64 = 16 << 20;
@@ -38,7 +39,7 @@ pub fn write(p: &Pipeline, prepared: &Prepared, root: &Path, room: u64, spill_di
         let order = by_low_token(&item.tokens);
         let value_bytes = (prepared.source.decoded_bytes(column) / u64::from(prepared.source.rows.max(1))).max(1);
         let piece = (PIECE_BYTES / value_bytes).clamp(1, PIECE_ITEMS) as usize;
-        let least = order.len().div_ceil(MOST_PARTS).max(1);
+        let least = order.len().div_ceil(MOST_PARTITIONS).max(1);
         let part = ((room / value_bytes) as usize).max(least).next_multiple_of(piece);
         let parts: Vec<(&[u32], Arc<Vec<u32>>)> = order
             .chunks(part)

@@ -1,28 +1,23 @@
 //! What a run takes, estimated from footers and keys.
 
-use std::path::PathBuf;
-
 use serde::Serialize;
 
 use super::prepare::Prepared;
 use super::sources::Origin;
 use crate::dataset::Cuts;
-use crate::keys::{Codes, Keys};
+use crate::keys::Codes;
 use crate::negatives::Positives;
 use crate::payload::KEEP_WHOLE;
 use crate::pipeline::{Encoding, Mode, Pipeline, Rule};
 use crate::schema::bitmap_bytes;
+use crate::spill::{MOST_PARTITIONS, half_of_free};
 use crate::stats::BatchStats;
-use crate::store::MOST_PARTS;
 
 /// What encoders and decoders hold beside keys and payload, for each row group in flight, and beside its own bytes.
 const IN_FLIGHT: u64 = 64 << 20;
 
 /// A run that takes less than this need not say that its limit is short.
 const WORTH_A_WORD: u64 = 256 << 20;
-
-/// Taken for granted where the system does not tell what is free.
-const UNKNOWN: u64 = 4 << 30;
 
 /// What a run may hold at once.
 #[derive(Debug, Clone, Copy)]
@@ -40,33 +35,7 @@ fn bitmaps(p: &Pipeline, prepared: &Prepared) -> u64 {
     if p.encoding != Encoding::Bitmap || !p.rules.contains(&Rule::KnownPositive) {
         return 0;
     }
-    bitmap_bytes(p.batch_size) as u64 * p.row_group_rows.min(prepared.composed.rows() as u64)
-}
-
-fn half_of_free() -> u64 {
-    let Ok(mut system) = sysinfo::System::new() else { return UNKNOWN };
-    system.refresh_memory();
-    let limit = system.cgroup_limits().map_or(u64::MAX, |c| c.free_memory);
-    system.available_memory().min(limit) / 2
-}
-
-/// What keys may take, beyond which they wait in files.
-pub struct KeyRoom {
-    pub bytes: u64,
-    /// Where the files are.
-    pub folder: PathBuf,
-    /// Rows of a part, about, in which keys on file are worked on.
-    pub rows: usize,
-}
-
-/// A part takes some tens of megabytes, where there are not more rows than the most parts hold.
-const PART_ROWS: usize = 1 << 20;
-
-impl KeyRoom {
-    /// Of a run in `limit` bytes (`None`: half of what is free).
-    pub fn new(limit: Option<u64>, folder: PathBuf) -> Self {
-        KeyRoom { bytes: limit.unwrap_or_else(half_of_free) / 8, folder, rows: PART_ROWS }
-    }
+    bitmap_bytes(p.batch_size) as u64 * p.row_group_rows.min(prepared.composed.head().rows() as u64)
 }
 
 /// Shares out `limit`, or half of what is free.
@@ -80,7 +49,7 @@ pub fn budget(p: &Pipeline, prepared: &Prepared, limit: Option<u64>) -> Budget {
         + 2 * bitmaps(p, prepared);
     let beside_keys = all.saturating_sub(keys.held);
     let row_groups = (beside_keys / 2 / in_flight).clamp(1, rayon::current_num_threads() as u64);
-    let parts = if payload.whole + keys.held > all { 3 * payload.in_parts / MOST_PARTS as u64 } else { 0 };
+    let parts = if payload.whole + keys.held > all { 3 * payload.in_parts / MOST_PARTITIONS as u64 } else { 0 };
     let least = keys.composing.max(keys.held + 2 * in_flight + parts);
     Budget {
         payload: beside_keys.saturating_sub(in_flight * row_groups).max(all / 8),
@@ -105,7 +74,7 @@ pub struct Memory {
 pub fn memory(p: &Pipeline, prepared: &Prepared, limit: Option<u64>) -> Memory {
     let payload = payload_bytes(p, prepared);
     let Budget { payload: room, short_of, .. } = budget(p, prepared, limit);
-    let on_file = matches!(prepared.keys, Keys::Filed(_));
+    let on_file = prepared.room.is_on_file();
     let spill = if payload.whole > room || on_file { payload.in_parts } else { 0 };
     Memory { keys: KeyBytes::of(p, prepared).most(), payload: payload.whole, spill: spill + prepared.spilled, short_of }
 }
@@ -153,12 +122,12 @@ struct KeyBytes {
 impl KeyBytes {
     fn of(p: &Pipeline, prepared: &Prepared) -> Self {
         let Prepared { keys, composed, .. } = prepared;
-        let (shape, plan) = (keys.shape(), composed.plan());
+        let (shape, head) = (keys.shape(), composed.head());
         let of = |held: bool, bytes: u64| if held { bytes } else { 0 };
-        let (rows, positions) = (keys.len() as u64, composed.rows() as u64);
-        let distinct = |codes: Option<&Codes>| codes.map_or(0, |c| c.len() as u64);
+        let (rows, positions) = (keys.len() as u64, head.rows() as u64);
+        let distinct = |codes: Option<&Codes<'_>>| codes.map_or(0, |c| c.len() as u64);
         let texts = shape.label.iter().flat_map(|label| label.text.iter().flatten());
-        // A label's token and text; an identity's token, rank and count; an item's token, four counts, and what sorts them; a
+        // A label's token and text; an identity's token and counts; an item's token, four counts, and what sorts them; a
         // request's count, carrier and its row.
         let by_value = texts.map(|text| 64 + text.len() as u64).sum::<u64>()
             + distinct(Some(&shape.identity)) * 28
@@ -168,21 +137,21 @@ impl KeyBytes {
         // Requests' shapes, order and places, while they are packed.
         let packing = if p.mode == Mode::RequestPacked { distinct(shape.request.as_ref()) * 84 } else { 0 };
         // Statistics of the output's batches, and of the input's order; a pool and a row for each dropped example.
-        let both = by_value + 2 * (composed.batches() * size_of::<BatchStats>()) as u64 + 8 * plan.dropped.len() as u64;
-        let (composing, held) = match keys {
-            Keys::Held(_) => {
+        let both = by_value + 2 * (head.batches() * size_of::<BatchStats>()) as u64;
+        let (composing, held) = match prepared.room.is_on_file() {
+            false => {
                 let codes = [Some(&shape.identity), shape.request.as_ref(), shape.item.as_ref()];
                 let coded =
                     codes.into_iter().flatten().count() + shape.columns.len() + usize::from(shape.label.is_some());
                 // And the row in the input.
                 let row = 4 * coded as u64 + 4 + of(shape.positive.is_some(), 1) + of(shape.time.is_some(), 8);
-                // An order, where it came from, and what is dealt; or the order, and the rows that payload is read for.
-                let windowed = plan.pools.len() > 1 && shape.item.is_some();
-                let by_position = of(!plan.copy.is_empty(), 4) + of(windowed, 4);
+                // Rows by identity, as they are dealt, and their order; or the order, and the rows that payload is read for.
+                let windowed = head.pools.len() > 1 && shape.item.is_some();
+                let by_position = of(head.copies > 0, 4) + of(windowed, 4);
                 (rows * (row + 12) + positions * by_position, rows * (row + 4) + positions * (by_position + 4))
             }
             // Whether a row survives dedup.
-            Keys::Filed(_) => (rows, 0),
+            true => (rows, 0),
         };
         KeyBytes { composing: composing + packing + both, held: held + both }
     }

@@ -2,16 +2,13 @@
 
 mod advice;
 mod baselines;
-mod composed;
 mod decoder;
 mod facts;
 mod figures;
 mod inputs;
 mod items;
-mod log_q;
 mod memory;
 mod output;
-mod partitioned;
 mod prepare;
 mod requests;
 mod room;
@@ -34,6 +31,7 @@ use bytesize::ByteSize;
 use crate::dataset::{self, Cuts, Manifest, ShardWriter};
 use crate::error::Result;
 use crate::heap;
+use crate::negatives::LogQOfBatches;
 use crate::pipeline::Pipeline;
 use crate::progress::Progress;
 use crate::store::{self, Staging};
@@ -70,16 +68,18 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
     let inputs = inputs::records(p, source)?;
     let mut manifest = Manifest::new(p.record()?, prepared.tokenizer.key_facts(), inputs);
 
-    let log_q = log_q::LogQOfBatches::new(&prepared)?;
+    let items = prepared.keys.shape().item.is_some().then_some(&prepared.facts.items.rows);
+    let log_q = items.map(|counts| LogQOfBatches::new(&prepared.keys, composed, counts, &prepared.room)).transpose()?;
     let output = output::Output::new(p, source, positives.as_ref(), log_q);
-    let cuts = Cuts::new(p, composed.batches(), source.row_bytes());
+    let head = composed.head();
+    let cuts = Cuts::new(p, head, source.row_bytes());
     progress.stage("reading payload", output.columns() * source.row_groups.len());
     let budget = memory::budget(p, &prepared, settings.memory);
     if let (Some(least), Some(limit)) = (budget.short_of, settings.memory) {
         progress.warn(&format!(
             "--memory {} is short for {} rows: this run may take about {}",
             ByteSize(limit).display().iec(),
-            composed.rows(),
+            head.rows(),
             ByteSize(least).display().iec()
         ));
     }
@@ -88,7 +88,7 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
     let rows = output.load(&prepared, &cuts, memory, &spill_dir, progress)?;
     let spilled = rows.spilled_bytes() + prepared.spilled;
 
-    progress.stage("writing batches", composed.rows());
+    progress.stage("writing batches", head.rows());
     let first = cuts.first_row_group();
     rows.prepare(first.clone())?;
     let writer = ShardWriter {
@@ -99,7 +99,7 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
         cuts: &cuts,
         side_by_side: budget.row_groups,
     };
-    let stats = output::StatsSink::new(composed.batches());
+    let stats = output::StatsSink::new(head.batches());
     manifest.shards = dataset::write_shards(
         &writer,
         |batches| rows.prepare(batches),

@@ -11,7 +11,6 @@ use parquet::file::properties::WriterProperties;
 use rayon::prelude::*;
 
 use super::decoder::{DecodedColumn, SourceDecoder};
-use super::log_q::LogQOfBatches;
 use super::memory::PayloadBytes;
 use super::prepare::Prepared;
 use super::rows::{LoadedPart, Rows};
@@ -19,15 +18,16 @@ use super::sources::{Carriers, Origin, RowSources};
 use super::wanted::WantedByGroup;
 use crate::dataset::{ColumnHints, Cuts, RowGroupColumns, TRIAL_ROWS, leaf_storage, writer_properties};
 use crate::error::{Error, Place, Result};
-use crate::keys::{KeyPlane, Keys};
-use crate::negatives::{BatchColumns, Columns, Positives};
+use crate::keys::KeyView;
+use crate::negatives::{BatchColumns, Columns, LogQOfBatches, Positives};
 use crate::payload::{Constancy, KeyRange, Payload, RequestRows, Scratch, Spill, WantedRow};
 use crate::pipeline::{Pipeline, Rule};
 use crate::progress::Progress;
 use crate::schema::{self, Generated, bitmap_bytes};
 use crate::source::{InputColumn, Order, PLACE, Source};
+use crate::spill::MOST_PARTITIONS;
 use crate::stats::BatchStats;
-use crate::store::{self, MOST_PARTS};
+use crate::store;
 
 /// A payload column of the output.
 struct Carried {
@@ -155,7 +155,7 @@ impl<'a> Output<'a> {
         progress: &Progress,
     ) -> Result<Rows<'k>> {
         let Prepared { source, keys, composed, .. } = prepared;
-        let whole = needs.whole <= budget && matches!(keys, Keys::Held(_));
+        let whole = needs.whole <= budget && !prepared.room.is_on_file();
         // A payload that is held whole leaves the rest of the budget.
         let room = if whole { budget - needs.whole } else { budget };
         let checked = keys.shape().request.is_some() && self.carried.iter().any(|c| c.origin != Origin::Row);
@@ -170,14 +170,14 @@ impl<'a> Output<'a> {
         });
         let decoder = SourceDecoder::new(source, columns.collect(), keys, room, progress);
         if whole {
-            let mut all = LoadedPart::new(composed.part(keys, 0..composed.batches())?, Payload::default());
-            all.payload = Payload::load(&decoder, &self.wanted(&all.keys.plane, &all.carriers))?;
+            let mut all = LoadedPart::new(composed.part(keys, 0..composed.head().batches())?, Payload::default());
+            all.payload = Payload::load(&decoder, &self.wanted(&all.keys.view, &all.carriers))?;
             return Ok(Rows::whole(keys, composed, all));
         }
         // Two parts may be held at once, beside what is encoded.
-        let of_keys = if matches!(keys, Keys::Filed(_)) { KEY_ROW_BYTES * composed.rows() as u64 } else { 0 };
-        let parts = (needs.in_parts + of_keys).div_ceil((budget / 3).max(1)).clamp(2, MOST_PARTS as u64) as usize;
-        let ranges = composed.cut(cuts, parts);
+        let of_keys = if prepared.room.is_on_file() { KEY_ROW_BYTES * composed.head().rows() as u64 } else { 0 };
+        let parts = (needs.in_parts + of_keys).div_ceil((budget / 3).max(1)).clamp(2, MOST_PARTITIONS as u64) as usize;
+        let ranges = composed.cut(cuts.parts(parts), parts);
         let files = ranges.iter().map(|_| Ok(Box::new(store::scratch(spill_dir)?) as Box<dyn Scratch>));
         let files: Vec<_> = files.collect::<Result<_>>()?;
         let carried = self.carried.iter().map(|c| c.origin != Origin::Row).collect();
@@ -187,8 +187,8 @@ impl<'a> Output<'a> {
     }
 
     /// The input rows that are wanted of each payload column, for all examples of a plane.
-    fn wanted(&self, plane: &KeyPlane, carriers: &Carriers) -> Vec<Arc<Vec<u32>>> {
-        let examples = Arc::new(plane.input_row.clone());
+    fn wanted(&self, plane: &KeyView<'_>, carriers: &Carriers) -> Vec<Arc<Vec<u32>>> {
+        let examples = Arc::new(plane.input_row.to_vec());
         let of = |c: &Carried| Arc::clone(if c.origin == Origin::Row { &examples } else { &carriers.rows });
         self.carried.iter().map(of).collect()
     }
@@ -201,16 +201,15 @@ impl<'a> Output<'a> {
         stats: &StatsSink,
     ) -> Result<RowGroupColumns<'s>> {
         let part = rows.of(&batches)?;
-        let log_q = self.log_q.as_ref().map(|log_q| log_q.of(&batches)).transpose()?;
+        let log_q = self.log_q.as_ref().map(|log_q| log_q.of(part.keys.plan.head, &batches)).transpose()?;
         let columns = Columns {
             pipeline: self.pipeline,
-            plane: &part.keys.plane,
+            plane: &part.keys.view,
             plan: &part.keys.plan,
-            first_batch: part.keys.batches.start,
             positives: self.positives,
             log_q: log_q.as_deref(),
         };
-        let generate = |batch: usize| columns.batch(batch - columns.first_batch);
+        let generate = |batch: usize| columns.batch(batch);
         let generated: Vec<BatchColumns> = batches.clone().into_par_iter().map(generate).collect::<Result<_>>()?;
         generated.iter().for_each(|g| stats.add(&g.stats));
         let generated = Arc::new(generated);

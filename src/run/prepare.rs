@@ -3,24 +3,21 @@
 use arrow::datatypes::DataType;
 use rayon::prelude::*;
 
-use std::path::Path;
-
-use super::composed::Composed;
+use super::Settings;
 use super::facts::Facts;
-use super::memory::KeyRoom;
-use super::{Settings, partitioned};
-use crate::compose::{compose, windows};
+use crate::compose::{Composed, Head, compose};
 use crate::dataset::Cuts;
 use crate::dedup;
 use crate::error::{Error, Place, Result};
 use crate::identity::Kind;
-use crate::identity::{Gathered, KeyChunk, LeftOut, PlaneBuilder, TAKEN, Tokenizer, role_kind, tick};
-use crate::keys::{Key, KeyPlane, Keys, PartedKeys};
+use crate::identity::{Gathered, KeyBuilder, KeyChunk, LeftOut, TAKEN, Tokenizer, role_kind, tick};
+use crate::keys::{Key, Keys};
 use crate::negatives::Positives;
 use crate::pipeline::{Field, Hash, Pipeline, Rule, TimeUnit};
 use crate::progress::Progress;
 use crate::source::{self, InputColumn, Predicate, Source};
-use crate::store::{self, MOST_PARTS, Parts};
+use crate::spill::{MOST_PARTITIONS, Room};
+use crate::store;
 use crate::tasks::in_parallel;
 
 /// All that is known before payload is touched.
@@ -39,24 +36,7 @@ pub struct Prepared {
     pub duplicates: u64,
     /// What a person should hear of the input.
     pub notices: Vec<String>,
-    room: KeyRoom,
-}
-
-impl Prepared {
-    /// The folder of keys that are on file.
-    pub fn key_folder(&self) -> Option<&Path> {
-        matches!(self.keys, Keys::Filed(_)).then_some(self.room.folder.as_path())
-    }
-
-    /// For `number` parts of records.
-    pub fn parts(&self, number: usize) -> Parts {
-        Parts::new(number, self.room.bytes, &self.room.folder)
-    }
-
-    /// For `number` parts of rows with the columns of `shape`.
-    pub fn parted(&self, shape: &KeyPlane, number: usize) -> PartedKeys {
-        PartedKeys::new(shape, number, self.room.bytes, &self.room.folder)
-    }
+    pub room: Room,
 }
 
 /// Reads keys and composes; writes nothing but nameless scratch files, if keys need them.
@@ -73,8 +53,8 @@ pub fn prepare(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result
     notices.extend(source.notices.iter().cloned());
     check_columns(p, &source)?;
     let folder = settings.spill_dir.clone().unwrap_or_else(|| store::scratch_folder(&p.output));
-    let room = KeyRoom::new(settings.memory, folder);
-    let Gathered { mut keys, left_out, mut spilled } = read_keys(p, &source, &tokenizer, &room, progress)?;
+    let room = Room::new(settings.memory, folder);
+    let Gathered { mut keys, room, left_out, mut spilled } = read_keys(p, &source, &tokenizer, room, progress)?;
     if keys.is_empty() {
         return Err(Error::input(
             Place::default(),
@@ -96,21 +76,15 @@ pub fn prepare(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result
     let positives = wanted.then(|| positives(&keys)).transpose()?;
     let rows = keys.len();
     if !p.dedup_key.is_empty() {
-        let survivors = survivors(&keys, p, &room)?;
-        keys.select(&survivors, &room.folder)?;
+        let survivors = dedup::survivors_of(&keys, &p.dedup_key, p.keep, &room)?;
+        keys.select(&survivors, &room)?;
     }
     let duplicates = (rows - keys.len()) as u64;
     facts.add_examples(&keys)?;
 
     progress.stage("composing", 0);
-    let composed = match &keys {
-        Keys::Held(plane) => Composed::held(compose(plane, windows(plane, p)?, p)?),
-        Keys::Filed(filed) => {
-            let (plan, positions) = partitioned::compose(filed, p, &room)?;
-            let cuts = Cuts::new(p, positions.len().div_ceil(p.batch_size), source.row_bytes());
-            Composed::filed(filed, plan, positions, &cuts, &room)?
-        }
-    };
+    let cut = |head: &Head| Cuts::new(p, head, source.row_bytes()).parts(MOST_PARTITIONS);
+    let composed = compose(&keys, p, &room, cut)?;
     spilled += composed.filed_bytes();
     Ok(Prepared { source, tokenizer, keys, composed, facts, positives, left_out, spilled, duplicates, notices, room })
 }
@@ -123,31 +97,6 @@ fn positives(keys: &Keys) -> Result<Positives> {
             Ok(())
         })
     })
-}
-
-/// Whether each row survives dedup.
-fn survivors(keys: &Keys, p: &Pipeline, room: &KeyRoom) -> Result<Vec<bool>> {
-    if let Keys::Held(plane) = keys {
-        return Ok(dedup::survivors(plane, &p.dedup_key, p.keep));
-    }
-    let columns: Vec<Key> = p.dedup_key.iter().cloned().map(Key::Code).chain([Key::Time]).collect();
-    let mut parted: Option<PartedKeys> = None;
-    keys.each_piece(&columns, |first, plane| {
-        let parted = parted.get_or_insert_with(|| PartedKeys::new(plane, MOST_PARTS, room.bytes, &room.folder));
-        // Rows that are equal come into one part.
-        let hashes = dedup::hashes(plane, &p.dedup_key);
-        hashes.enumerate().try_for_each(|(row, hash)| {
-            parted.push((hash >> 32) as usize % MOST_PARTS, (first + row) as u32, plane, row)
-        })
-    })?;
-    let mut survives = vec![false; keys.len()];
-    let Some(parted) = parted else { return Ok(survives) };
-    for part in 0..parted.len() {
-        let (rows, plane) = parted.take(part)?;
-        let kept = dedup::survivors(&plane, &p.dedup_key, p.keep);
-        rows.into_iter().zip(kept).for_each(|(row, kept)| survives[row as usize] = kept);
-    }
-    Ok(survives)
 }
 
 /// Every column that the pipeline names must be there, with a type that fits its use.
@@ -220,7 +169,7 @@ fn read_keys(
     p: &Pipeline,
     source: &Source,
     tokenizer: &Tokenizer,
-    room: &KeyRoom,
+    room: Room,
     progress: &Progress,
 ) -> Result<Gathered> {
     let discreet = p.hash == Hash::Blake3;
@@ -228,8 +177,7 @@ fn read_keys(
         |at, text: &Option<String>| text.as_ref().map(|t| Predicate::new(at, t, source, discreet)).transpose();
     let keep = predicate("input.where", &p.predicate)?;
     let positive = predicate("mask.positive", &p.positive)?;
-    let builder =
-        PlaneBuilder::new(p, tokenizer, time_type(p, source), source.rows, (room.bytes, room.folder.clone()))?;
+    let builder = KeyBuilder::new(p, tokenizer, time_type(p, source), source.rows, room)?;
     let columns: Vec<InputColumn> =
         builder.columns().iter().map(|name| Ok(source.column("columns", name)?.0)).collect::<Result<_>>()?;
     progress.stage("reading keys", source.row_groups.len());

@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::sync::{Arc, RwLock};
 
-use super::composed::{Composed, Part};
 use super::sources::Carriers;
+use crate::compose::{Composed, Part};
 use crate::error::{Error, Result};
 use crate::keys::Keys;
 use crate::payload::{Payload, Spill};
@@ -20,7 +20,7 @@ pub struct LoadedPart<'a> {
 
 impl<'a> LoadedPart<'a> {
     pub fn new(keys: Part<'a>, payload: Payload) -> Self {
-        LoadedPart { carriers: Carriers::new(&keys.plane), keys, payload }
+        LoadedPart { carriers: Carriers::new(&keys.view), keys, payload }
     }
 }
 
@@ -48,10 +48,10 @@ impl<'a> Rows<'a> {
     pub fn prepare(&self, batches: Range<usize>) -> Result<()> {
         let Some((spill, parts)) = &self.spill else { return Ok(()) };
         let mut loaded = self.loaded.write().unwrap_or_else(|p| p.into_inner());
-        loaded.retain(|part| part.keys.batches.end > batches.start);
+        loaded.retain(|part| part.keys.plan.batches.end > batches.start);
         for (k, part) in parts.iter().enumerate() {
             let needed = part.start < batches.end && part.end > batches.start;
-            if needed && !loaded.iter().any(|l| l.keys.batches == *part) {
+            if needed && !loaded.iter().any(|l| l.keys.plan.batches == *part) {
                 let keys = self.composed.part(self.keys, part.clone())?;
                 loaded.push(Arc::new(LoadedPart::new(keys, spill.load(k)?)));
             }
@@ -63,7 +63,7 @@ impl<'a> Rows<'a> {
     pub fn of(&self, batches: &Range<usize>) -> Result<Arc<LoadedPart<'a>>> {
         let loaded = self.loaded.read().unwrap_or_else(|p| p.into_inner());
         let holds = |part: &&Arc<LoadedPart<'_>>| {
-            part.keys.batches.start <= batches.start && part.keys.batches.end >= batches.end
+            part.keys.plan.batches.start <= batches.start && part.keys.plan.batches.end >= batches.end
         };
         loaded.iter().find(holds).cloned().ok_or_else(|| {
             Error::pipeline("output.row_group_rows", "a row group lies in no part of the spill", "report this as a bug")

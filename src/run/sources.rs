@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::rows::LoadedPart;
 use crate::classes::Classes;
-use crate::keys::KeyPlane;
+use crate::keys::KeyView;
 use crate::payload::WantedRow;
 use crate::pipeline::{Layout, Pipeline};
 
@@ -19,11 +19,11 @@ pub struct Carriers {
 }
 
 impl Carriers {
-    pub fn new(plane: &KeyPlane) -> Self {
+    pub fn new(plane: &KeyView<'_>) -> Self {
         let (mut rows, mut of) = (Vec::new(), Vec::new());
         if let Some(request) = &plane.request {
             of = vec![u32::MAX; request.len()];
-            for (code, input_row) in request.rows.iter().zip(&plane.input_row) {
+            for (code, input_row) in request.rows.iter().zip(plane.input_row.iter()) {
                 let ordinal = &mut of[*code as usize];
                 if *ordinal == u32::MAX {
                     *ordinal = rows.len() as u32;
@@ -72,11 +72,11 @@ impl RowSources {
         batches: Range<usize>,
         slice: impl Fn(&[u32]) -> Range<usize>,
     ) -> Self {
-        let (plane, plan, carriers) = (&part.keys.plane, &part.keys.plan, &part.carriers);
+        let (plane, plan, carriers) = (&part.keys.view, &part.keys.plan, &part.carriers);
         let mut sources = RowSources { every: Vec::new(), carriers: Vec::new(), firsts: Vec::new() };
         let first_only = p.layout == Layout::First;
         for b in batches {
-            let batch = plan.batch(b - part.keys.batches.start);
+            let batch = plan.batch(b);
             let rows = &batch[slice(batch)];
             sources.every.extend(
                 rows.iter().map(|example| {

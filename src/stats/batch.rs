@@ -1,9 +1,8 @@
 //! Statistics of one batch; integers only, so that sums do not depend on their order.
 
 use crate::classes::Classes;
-use crate::compose::plan::Plan;
-use crate::keys::{KeyPlane, Labels};
-use crate::pipeline::Pipeline;
+use crate::keys::{KeyView, Labels};
+use crate::pipeline::{Field, Pipeline};
 
 /// One row of `stats.parquet`, and what the dataset's metrics need beside it. Pairs are ordered pairs (i, j), i ≠ j.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,10 +29,8 @@ pub struct BatchStats {
 }
 
 impl BatchStats {
-    /// All but what masks tell; `users` are the batch's slots by identity.
-    pub fn of(p: &Pipeline, plane: &KeyPlane, plan: &Plan, batch: usize, users: &Classes) -> Self {
-        let rows = plan.batch(batch);
-        let first = batch * plan.batch_size;
+    /// All but what masks tell, of the batch in which these rows stand; `users` are its slots by identity.
+    pub fn of(p: &Pipeline, plane: &KeyView<'_>, batch: usize, rows: &[u32], users: &Classes) -> Self {
         let slices = || rows.chunks(p.slice());
         let distinct = |rows: &[u32], codes: &[u32]| {
             let mut seen: Vec<u32> = rows.iter().map(|r| codes[*r as usize]).collect();
@@ -43,7 +40,7 @@ impl BatchStats {
             seen.dedup();
             seen.len() as u32
         };
-        let request = plane.request.as_ref().map(|c| c.rows.as_slice());
+        let request = plane.codes(&Field::Request);
         let requests = request.map(|codes| distinct(rows, codes));
         BatchStats {
             batch: batch as u32,
@@ -65,15 +62,14 @@ impl BatchStats {
                 let times = rows.iter().map(|row| time[*row as usize]);
                 times.fold((i64::MAX, i64::MIN), |(first, last), time| (first.min(time), last.max(time)))
             }),
-            copies: (first..first + rows.len()).filter(|at| plan.copy_at(*at) > 0).count() as u32,
             ..BatchStats::default()
         }
     }
 
     /// Statistics of a batch whose masks do not matter.
-    pub fn without_masks(p: &Pipeline, plane: &KeyPlane, plan: &Plan, batch: usize) -> Self {
-        let codes = plan.batch(batch).iter().map(|row| u64::from(plane.identity.rows[*row as usize]));
-        BatchStats::of(p, plane, plan, batch, &Classes::new(codes))
+    pub fn without_masks(p: &Pipeline, plane: &KeyView<'_>, batch: usize, rows: &[u32]) -> Self {
+        let codes = rows.iter().map(|row| u64::from(plane.identity.rows[*row as usize]));
+        BatchStats::of(p, plane, batch, rows, &Classes::new(codes))
     }
 
     /// Adds what the masks of `anchors` rows say: each has `valid` negatives in a batch of `rows`.
@@ -90,7 +86,7 @@ impl BatchStats {
 }
 
 /// Rows whose slice holds, of the row's identity, all classes of the group; without groups, some other label.
-fn matched(slice: &[u32], identity: &[u32], labels: &Labels, p: &Pipeline) -> u32 {
+fn matched(slice: &[u32], identity: &[u32], labels: &Labels<'_>, p: &Pipeline) -> u32 {
     let wanted = p.group.as_ref().map(|g| {
         let code = |class: &String| labels.text.iter().position(|t| t.as_ref() == Some(class)).map(|c| c as u32);
         g.classes.iter().map(|(class, _)| code(class)).collect::<Vec<_>>()

@@ -1,25 +1,19 @@
 //! The only user of `std::fs`: everything that touches a disk goes through here.
 #![allow(clippy::disallowed_methods)]
 
-mod column;
-mod parts;
-mod scratch;
 mod staging;
 mod tally;
 
-pub use column::{Column, Number};
-pub use parts::{MOST_PARTS, Parts, words};
-pub use scratch::{ScratchFile, scratch_folder};
 pub use staging::Staging;
 pub use tally::{DigestWriter, digest_file};
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use rustix::fs::{CWD, RenameFlags};
+use rustix::fs::{Access, CWD, RenameFlags, access};
 
 use crate::error::{Error, Result};
 
@@ -86,7 +80,7 @@ pub fn len(path: &Path) -> Result<u64> {
     fs::metadata(path).map(|m| m.len()).map_err(|e| Error::io("look at", path, e))
 }
 
-pub fn canonical(path: &Path) -> Result<std::path::PathBuf> {
+pub fn canonical(path: &Path) -> Result<PathBuf> {
     fs::canonicalize(path).map_err(|e| Error::io("look at", path, e))
 }
 
@@ -104,6 +98,14 @@ pub fn scratch(dir: &Path) -> Result<File> {
     // A folder that somebody else uses now stays.
     missing.into_iter().take_while(|folder| fs::remove_dir(folder).is_ok()).for_each(drop);
     file
+}
+
+/// The folder that holds a path, or the nearest above it that exists; the system's for temporary files where nobody may write
+/// there, as a plan of somebody else's output needs none of it.
+pub fn scratch_folder(path: &Path) -> PathBuf {
+    let above = path.ancestors().skip(1).find(|p| p.is_dir());
+    let folder = above.map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+    if access(&folder, Access::WRITE_OK).is_ok() { folder } else { std::env::temp_dir() }
 }
 
 /// Sorted names below a folder.
@@ -154,4 +156,16 @@ pub fn read_secret(path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(SECRET_BYTES).read_to_end(&mut bytes).map_err(|e| Error::io("read", path, e))?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scratch_goes_to_the_nearest_folder_that_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(scratch_folder(&dir.path().join("a/b/c")), dir.path());
+        assert_eq!(scratch_folder(Path::new("dataset")), Path::new("."));
+    }
 }

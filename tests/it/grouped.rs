@@ -62,12 +62,12 @@ proptest! {
         let mut in_groups: HashMap<u32, u32> = HashMap::new();
         for b in 0..plan.batches() {
             let rows = plan.batch(b);
-            let grouped = (0..rows.len()).filter(|s| plan.group_slot(b * p.batch_size + s) >= 0).count();
+            let grouped = (0..rows.len()).filter(|s| plan.group_slot(b, *s) >= 0).count();
             prop_assert_eq!(grouped % g, 0);
             for (k, group) in rows[..grouped].chunks(g).enumerate() {
                 prop_assert_eq!(group.iter().map(|r| labels[*r as usize]).collect::<Vec<_>>(), wanted.clone());
                 prop_assert!(group.iter().all(|r| identity(*r) == identity(group[0])));
-                prop_assert_eq!(plan.group_slot(b * p.batch_size + k * g), k as i32);
+                prop_assert_eq!(plan.group_slot(b, k * g), k as i32);
                 group.iter().for_each(|r| *in_groups.entry(*r).or_default() += 1);
             }
         }
@@ -126,7 +126,7 @@ proptest! {
             let rows = plan.batch(b);
             let mut asked: HashMap<(u32, u32), Vec<u32>> = HashMap::new();
             for (slot, row) in rows.iter().enumerate() {
-                if plan.group_slot(b * p.batch_size + slot) >= 0 {
+                if plan.group_slot(b, slot) >= 0 {
                     asked.entry((plane.identity.rows[*row as usize], labels[*row as usize])).or_default().push(*row);
                 }
             }

@@ -28,6 +28,10 @@ mod identity;
 mod masks;
 // What does not fit the memory limit.
 mod memory;
+// Whatever the memory has room for, and however keys are parted, the plan is the same.
+mod partitions;
+// logQ: each item's share of its pool.
+mod log_q;
 // request_packed, and layout "first" in all modes.
 mod requests;
 // Legal inputs unlike the usual, each verified against its own input.

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use arrow::array::{ArrayRef, AsArray};
 use arrow::compute::concat;
 use arrow::datatypes::{Int32Type, Int64Type, UInt32Type};
-use batchwright::keys::KeyPlane;
+use batchwright::keys::KeyView;
 use batchwright::negatives::{Columns, Positives};
 use batchwright::pipeline::{Encoding, Pipeline};
 use batchwright::schema::Generated;
@@ -25,7 +25,7 @@ const RULES: &[&str] = &[
 ];
 
 /// Whether rows `i` and `j` agree in a rule's fields, by the slow way: names looked up each time.
-fn excluded(rule: &str, plane: &KeyPlane, known: &HashMap<u32, HashSet<u32>>, i: u32, j: u32) -> bool {
+fn excluded(rule: &str, plane: &KeyView<'_>, known: &HashMap<u32, HashSet<u32>>, i: u32, j: u32) -> bool {
     let value = |name: &str, row: u32| -> u32 {
         match name {
             "identity" => plane.identity.rows[row as usize],
@@ -55,7 +55,7 @@ fn bit(bytes: &[u8], j: usize) -> bool {
 }
 
 /// `whole`: the plane before dedup, whose positives count; `plane`: the examples.
-fn assert_masks(p: &Pipeline, whole: &KeyPlane, plane: &KeyPlane) {
+fn assert_masks(p: &Pipeline, whole: &KeyView<'_>, plane: &KeyView<'_>) {
     let plan = match compose(plane, p) {
         Ok(plan) => plan,
         Err(e) => {
@@ -69,7 +69,8 @@ fn assert_masks(p: &Pipeline, whole: &KeyPlane, plane: &KeyPlane) {
         known.entry(whole.identity.rows[row]).or_default().insert(whole.item.as_ref().expect("items").rows[row]);
     }
     let rules: Vec<String> = p.rules.iter().map(|r| r.text()).collect();
-    let columns = Columns { pipeline: p, plane, plan: &plan, first_batch: 0, positives: Some(&positives), log_q: None };
+    let composed = plan.plan();
+    let columns = Columns { pipeline: p, plane, plan: &composed, positives: Some(&positives), log_q: None };
     for b in 0..plan.batches() {
         let out = columns.batch(b).expect("columns");
         let arrays: HashMap<&str, _> = Generated::of(p).into_iter().map(|g| g.name()).zip(&out.arrays).collect();
@@ -110,7 +111,7 @@ fn assert_masks(p: &Pipeline, whole: &KeyPlane, plane: &KeyPlane) {
                 }
             }
             assert_eq!(valid.value(i), number);
-            let at = b * p.batch_size + i;
+            let at = plan.positions(b).start + i;
             let anchor_expected = plane.is_positive(anchor) && !plan.is_padding(at);
             assert_eq!(arrays["bw_anchor"].as_boolean().value(i), anchor_expected);
             assert_eq!(ints("bw_copy").value(i), plan.copy_at(at) as i32);
@@ -163,7 +164,8 @@ proptest! {
         let mut examples = whole.clone();
         if deduped {
             let keep = batchwright::dedup::survivors(&examples, &p.dedup_key, p.keep);
-            examples.select(&keep);
+            let kept: Vec<u32> = (0..keep.len() as u32).filter(|row| keep[*row as usize]).collect();
+            examples = examples.gather(&kept);
         }
         assert_masks(&p, &whole, &examples);
     }
@@ -176,12 +178,12 @@ fn large_batches_and_heavy_identities_take_every_path() {
     let n = 3_000u32;
     let identity: Vec<u32> = (0..n).map(|_| [0, 1, 2, rng.below(200) as u32][rng.below(4)]).collect();
     let item: Vec<u32> = (0..n).map(|_| rng.below(900) as u32).collect();
-    let plane = KeyPlane {
-        input_row: (0..n).collect(),
+    let plane = KeyView {
+        input_row: (0..n).collect::<Vec<u32>>().into(),
         identity: batchwright::keys::Codes::new(identity, (0..200).collect()),
         item: Some(batchwright::keys::Codes::new(item, (0..900).collect())),
-        positive: Some((0..n).map(|row| row % 3 == 0).collect()),
-        ..KeyPlane::default()
+        positive: Some((0..n).map(|row| row % 3 == 0).collect::<Vec<bool>>().into()),
+        ..KeyView::default()
     };
     for batch_size in [97, 700] {
         let shape = Shape { rows: Vec::new(), batch_size, seed: 1 };

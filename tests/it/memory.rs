@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, DictionaryArray, FixedSizeBinaryArray, Int32Array, Int64Array, RecordBatch, StringArray};
 
+use batchwright::compose::{Head, Pool};
 use batchwright::dataset::Cuts;
 
 use crate::determinism::files;
@@ -110,7 +111,10 @@ fn payload_spills_where_keys_do_not() {
 #[test]
 fn row_groups_of_large_rows_end_early() {
     let p = pipeline(&Shape { rows: Vec::new(), batch_size: 64, seed: 0 }, &[]);
-    let batches_in = |row_bytes| Cuts::new(&p, 3_000, row_bytes).shards[0].row_groups[0].len();
+    let rows = 3_000 * p.batch_size;
+    let pools = vec![Pool { first_batch: 0, batches: 3_000, first_position: 0, rows }];
+    let head = Head { pools, ..Head::new(p.batch_size) };
+    let batches_in = |row_bytes| Cuts::new(&p, &head, row_bytes).shards[0].row_groups[0].len();
     assert_eq!(batches_in(500), 65_536 / 64);
     assert_eq!(batches_in(100_000), (128 << 20) / 100_000 / 64);
     // One batch at least.

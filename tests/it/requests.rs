@@ -18,19 +18,38 @@ proptest! {
         shape in Shape::any(300),
         remainder in prop::sample::select(vec!["short", "drop", "pad"]),
         window in prop::sample::select(vec!["none", "40", "\"9ns\""]),
+        exact in any::<bool>(),
     ) {
         let plane = plane(&shape);
         let mut more = vec![("compose.mode", "request_packed"), ("compose.remainder", remainder)];
         if window != "none" {
             more.push(("compose.window", window));
         }
+        let exact = exact && window != "none";
+        if exact {
+            more.push(("compose.window_ends", "exact"));
+        }
         let p = pipeline(&shape, &more);
         let (b, rows) = (p.batch_size, plane.len());
         let Ok(plan) = compose(&plane, &p) else {
-            prop_assert!(remainder == "drop" && rows < b);
+            prop_assert!(remainder != "short" && (exact || rows < b));
             return Ok(());
         };
         assert_exactly_once(&plane, &plan);
+        let requests = &plane.request.as_ref().expect("requests").rows;
+        if exact {
+            // A request is whole within each window.
+            for pool in plan.pools() {
+                let places = pool.first_position..pool.first_position + pool.rows;
+                let own: Vec<u32> = places.filter(|at| !plan.is_padding(*at)).map(|at| requests[plan.order[at] as usize]).collect();
+                let mut runs: Vec<u32> = own.chunk_by(|a, b| a == b).map(|run| run[0]).collect();
+                let number = runs.len();
+                runs.sort_unstable();
+                runs.dedup();
+                prop_assert_eq!(runs.len(), number);
+            }
+            return Ok(());
+        }
         // All batches but the dataset's last are full, in every window.
         let expected = match remainder {
             "short" => rows,
@@ -39,12 +58,11 @@ proptest! {
         };
         prop_assert_eq!(plan.order.len(), expected);
         let mut next = 0;
-        for pool in &plan.pools {
+        for pool in plan.pools() {
             prop_assert_eq!(pool.first_batch, next);
             next += pool.batches;
         }
         prop_assert_eq!(next, plan.batches());
-        let requests = &plane.request.as_ref().expect("requests").rows;
         let mut runs: HashMap<u32, usize> = HashMap::new();
         let own: Vec<u32> = (0..plan.order.len())
             .filter(|at| !plan.is_padding(*at))

@@ -2,16 +2,15 @@
 
 use std::collections::HashMap;
 
-use batchwright::compose::Plan;
-use batchwright::keys::{Codes, KeyPlane};
+use batchwright::keys::{Codes, KeyView};
 use batchwright::pipeline::Pipeline;
 use batchwright::stats::co_user_ratio;
 use proptest::prelude::*;
 
-use crate::support::{Shape, compose, pipeline, plane};
+use crate::support::{Shape, Whole, compose, pipeline, plane};
 
 /// Every example is there exactly once with copy 0, in reading order before its copies, or is listed as dropped.
-pub fn assert_exactly_once(plane: &KeyPlane, plan: &Plan) {
+pub fn assert_exactly_once(plane: &KeyView<'_>, plan: &Whole) {
     let mut seen: HashMap<u32, u32> = HashMap::new();
     for (position, row) in plan.order.iter().enumerate() {
         let ordinal = seen.entry(*row).or_default();
@@ -24,7 +23,7 @@ pub fn assert_exactly_once(plane: &KeyPlane, plan: &Plan) {
 }
 
 /// How often each identity stands in each batch.
-fn counts(plane: &KeyPlane, plan: &Plan) -> Vec<HashMap<u32, usize>> {
+fn counts(plane: &KeyView<'_>, plan: &Whole) -> Vec<HashMap<u32, usize>> {
     (0..plan.batches())
         .map(|b| {
             let mut counts = HashMap::new();
@@ -35,14 +34,13 @@ fn counts(plane: &KeyPlane, plan: &Plan) -> Vec<HashMap<u32, usize>> {
 }
 
 /// No batch of a pool with N full batches holds more than ⌈c/N⌉ rows of an identity.
-fn assert_caps(plane: &KeyPlane, plan: &Plan, p: &Pipeline) {
+fn assert_caps(plane: &KeyView<'_>, plan: &Whole, p: &Pipeline) {
     let counts = counts(plane, plan);
-    for pool in &plan.pools {
+    for pool in plan.pools() {
         let batches = pool.first_batch..pool.first_batch + pool.batches;
         let full = batches.clone().filter(|b| plan.batch(*b).len() == p.batch_size).count();
         // A padded last batch is full, but not one of the N that the pool's own rows fill.
-        let padded =
-            batches.clone().filter(|b| plan.padding.iter().any(|at| *at as usize / p.batch_size == *b)).count();
+        let padded = batches.clone().filter(|b| plan.positions(*b).any(|at| plan.is_padding(at))).count();
         let n = full - padded;
         if n == 0 {
             continue;
@@ -65,39 +63,64 @@ proptest! {
         shape in Shape::any(400),
         remainder in prop::sample::select(vec!["short", "drop", "pad"]),
         window in prop::sample::select(vec!["none", "7", "100", "\"5ns\"", "\"17ns\""]),
+        exact in any::<bool>(),
     ) {
         let plane = plane(&shape);
         let mut more = vec![("compose.remainder", remainder)];
         if window != "none" {
             more.push(("compose.window", window));
         }
+        let exact = exact && window != "none";
+        if exact {
+            more.push(("compose.window_ends", "exact"));
+        }
         let p = pipeline(&shape, &more);
         let b = p.batch_size;
         let Ok(plan) = compose(&plane, &p) else {
-            prop_assert!(remainder == "drop" && plane.len() < b);
+            prop_assert!(remainder != "short" && (plane.len() < b || exact));
             return Ok(());
         };
         assert_exactly_once(&plane, &plan);
         assert_caps(&plane, &plan, &p);
         let rows = plane.len();
-        let expected = match remainder {
+        let as_asked = |rows: usize| match remainder {
             "short" => rows,
             "drop" => rows / b * b,
             _ => rows.div_ceil(b) * b,
         };
-        prop_assert_eq!(plan.order.len(), expected);
-        prop_assert_eq!(plan.padding.len(), if remainder == "pad" { expected - rows } else { 0 });
-        prop_assert!(plan.padding.iter().all(|at| plan.copy_at(*at as usize) > 0));
-        prop_assert_eq!(plan.pools.iter().map(|pool| pool.batches).sum::<usize>(), plan.batches());
-        // Rows mix only within a pool, and pools follow one another in time.
         let time = plane.time.as_ref().expect("times");
+        let mut windows: HashMap<i64, usize> = HashMap::new();
+        let of = |at: usize, time: i64| match window {
+            "none" => 0,
+            "\"5ns\"" => time / 5,
+            "\"17ns\"" => time / 17,
+            rows => at as i64 / rows.parse::<i64>().expect("rows"),
+        };
+        let mut sorted: Vec<i64> = time.to_vec();
+        sorted.sort_unstable();
+        sorted.iter().enumerate().for_each(|(at, time)| *windows.entry(of(at, *time)).or_default() += 1);
+        let expected = if exact { windows.values().map(|rows| as_asked(*rows)).sum() } else { as_asked(rows) };
+        prop_assert_eq!(plan.order.len(), expected);
+        prop_assert_eq!(plan.head.padding.len(), if remainder == "pad" { expected - rows } else { 0 });
+        prop_assert!(plan.head.padding.iter().all(|at| plan.copy_at(*at as usize) > 0));
+        prop_assert_eq!(plan.pools().iter().map(|pool| pool.batches).sum::<usize>(), plan.batches());
+        if exact {
+            prop_assert_eq!(plan.pools().len(), windows.len());
+        }
+        // All batches are full, but the last of the dataset or, with exact ends, of each pool.
+        for pool in plan.pools() {
+            for batch in pool.first_batch..pool.first_batch + pool.batches {
+                let may_be_short = batch + 1 == pool.first_batch + pool.batches && (exact || batch + 1 == plan.batches());
+                prop_assert!(plan.batch(batch).len() == b || may_be_short && !plan.batch(batch).is_empty());
+            }
+        }
+        // Rows mix only within a pool, and pools follow one another in time.
         let times = |pool: &batchwright::compose::Pool| {
-            let start = pool.first_batch * b;
-            let rows = &plan.order[start..(start + pool.batches * b).min(plan.order.len())];
+            let rows = &plan.order[pool.first_position..pool.first_position + pool.rows];
             let all: Vec<i64> = rows.iter().map(|row| time[*row as usize]).collect();
             (all.iter().min().copied(), all.iter().max().copied())
         };
-        let pools: Vec<_> = plan.pools.iter().filter(|pool| pool.batches > 0).collect();
+        let pools: Vec<_> = plan.pools().iter().filter(|pool| pool.batches > 0).collect();
         for pair in pools.windows(2) {
             prop_assert!(times(pair[0]).1 <= times(pair[1]).0);
         }
@@ -126,13 +149,13 @@ proptest! {
 fn identities_meet_as_in_a_random_order() {
     // 20,480 identities with 10 rows each in batches of 512: a bare stride would let each meet 511 others.
     let (identities, rows, b) = (20_480u32, 10, 512);
-    let plane = KeyPlane {
-        input_row: (0..identities * rows).collect(),
+    let plane = KeyView {
+        input_row: (0..identities * rows).collect::<Vec<u32>>().into(),
         identity: Codes::new(
             (0..identities * rows).map(|row| row / rows).collect(),
             (0..u128::from(identities)).map(|k| k * 0x9e37_79b9_7f4a_7c15).collect(),
         ),
-        ..KeyPlane::default()
+        ..KeyView::default()
     };
     let shape = Shape { rows: Vec::new(), batch_size: b, seed: 5 };
     let p = pipeline(&shape, &[("columns.request", ""), ("mask.rules", "[]")]);

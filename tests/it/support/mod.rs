@@ -5,5 +5,5 @@ mod plane;
 mod project;
 
 pub use data::{column, read_dataset, rows_of, table, write_parquet};
-pub use plane::{Shape, compose, pipeline, plane};
+pub use plane::{Shape, Whole, compose, compose_in, in_twos, pipeline, plane};
 pub use project::{Project, shared};

@@ -3,11 +3,10 @@
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-
-use rustix::fs::{Access, access};
+use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::store;
 
 pub struct ScratchFile {
     file: File,
@@ -17,7 +16,7 @@ pub struct ScratchFile {
 impl ScratchFile {
     /// A nameless file in a folder.
     pub fn create_in(dir: &Path) -> Result<Self> {
-        let file = super::scratch(dir)?;
+        let file = store::scratch(dir)?;
         Ok(ScratchFile { file, end: 0 })
     }
 
@@ -40,14 +39,6 @@ impl ScratchFile {
     }
 }
 
-/// The folder that holds a path, or the nearest above it that exists; the system's for temporary files where nobody may write
-/// there, as a plan of somebody else's output needs none of it.
-pub fn scratch_folder(path: &Path) -> PathBuf {
-    let above = path.ancestors().skip(1).find(|p| p.is_dir());
-    let folder = above.map_or_else(|| PathBuf::from("."), Path::to_path_buf);
-    if access(&folder, Access::WRITE_OK).is_ok() { folder } else { std::env::temp_dir() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,7 +53,5 @@ mod tests {
         assert_eq!(&five, b"three");
         assert!(scratch.read_at(places[1] + 1, &mut five).is_err());
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
-        assert_eq!(scratch_folder(&dir.path().join("a/b/c")), dir.path());
-        assert_eq!(scratch_folder(Path::new("dataset")), Path::new("."));
     }
 }

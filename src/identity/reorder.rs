@@ -1,14 +1,13 @@
 //! Chunks, joined in input order as they come: what has come is held once, not in chunks and again as a whole.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use super::partitions::Partitions;
+use super::codes::Partitions;
 use super::runs::Run;
 use crate::error::Result;
-use crate::store::Column;
+use crate::spill::{Column, Room};
 
-/// Rows that the plane leaves out, by reason.
+/// Rows that the keys leave out, by reason.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LeftOut {
     pub filtered: u64,
@@ -44,14 +43,14 @@ pub struct Joined {
 }
 
 impl Joined {
-    /// What is not runs goes into files in `folder`, if there is one.
-    pub fn new(runs: Partitions, has_time: bool, has_positive: bool, folder: Option<&Path>) -> Result<Self> {
+    /// What is not runs goes into columns.
+    pub fn new(runs: Partitions, has_time: bool, has_positive: bool, room: &Room) -> Result<Self> {
         Ok(Joined {
-            input_row: Column::new(folder)?,
+            input_row: Column::new(room)?,
             runs,
             texts: Texts::new(),
-            time: has_time.then(|| Column::new(folder)).transpose()?,
-            positive: has_positive.then(|| Column::new(folder)).transpose()?,
+            time: has_time.then(|| Column::new(room)).transpose()?,
+            positive: has_positive.then(|| Column::new(room)).transpose()?,
             left_out: LeftOut::default(),
             chunks: 0,
             waiting: BTreeMap::new(),

@@ -1,40 +1,8 @@
-//! Windows: which rows may mix.
-
-use rayon::prelude::*;
+//! Pools: which rows may mix.
 
 use crate::error::{Error, Result};
-use crate::keys::{KeyPlane, from_ordered_bits};
-use crate::pipeline::{Pipeline, Window};
-
-/// Rows in precedence (time, then input order), cut where windows end.
-pub struct Windows {
-    pub rows: Vec<u32>,
-    /// Ends of the windows in `rows`, ascending; the last is `rows.len()`.
-    pub ends: Vec<usize>,
-}
-
-impl Windows {
-    /// Rows of the window that ends at `ends[k]`.
-    pub fn get(&self, k: usize) -> &[u32] {
-        let start = if k == 0 { 0 } else { self.ends[k - 1] };
-        &self.rows[start..self.ends[k]]
-    }
-
-    /// The rows of each window, in turn.
-    pub fn into_each(mut self) -> impl Iterator<Item = Vec<u32>> {
-        (0..self.ends.len()).map(move |k| match self.ends.len() {
-            // The one list is given away, not copied.
-            1 => std::mem::take(&mut self.rows),
-            _ => self.get(k).to_vec(),
-        })
-    }
-
-    /// Moves every end but the last back to a whole number of batches.
-    pub fn round_to(mut self, batch_size: usize) -> Self {
-        self.ends = whole_batches(self.ends, batch_size);
-        self
-    }
-}
+use crate::keys::{KeyView, from_ordered_bits};
+use crate::pipeline::{Pipeline, Remainder, Window, WindowEnds as WindowEndsAt};
 
 /// Moves every end but the last back to a whole number of batches.
 fn whole_batches(mut ends: Vec<usize>, batch_size: usize) -> Vec<usize> {
@@ -49,7 +17,7 @@ fn whole_batches(mut ends: Vec<usize>, batch_size: usize) -> Vec<usize> {
 }
 
 /// Cuts rows as they come in precedence, by the pipeline's window; durations count from the epoch, UTC.
-pub struct WindowEnds {
+pub struct PoolEnds {
     window: Option<Window>,
     unit_nanos: u64,
     is_float: bool,
@@ -59,9 +27,9 @@ pub struct WindowEnds {
     ends: Vec<usize>,
 }
 
-impl WindowEnds {
+impl PoolEnds {
     /// Of keys with these columns.
-    pub fn new(shape: &KeyPlane, p: &Pipeline) -> Result<Self> {
+    pub fn new(shape: &KeyView<'_>, p: &Pipeline) -> Result<Self> {
         let unit = match (p.window, &shape.time, shape.time_unit_nanos) {
             (Some(Window::Nanoseconds(_)), Some(_), Some(unit)) => unit,
             (Some(Window::Nanoseconds(_)), ..) => {
@@ -73,7 +41,7 @@ impl WindowEnds {
             }
             _ => 0,
         };
-        Ok(WindowEnds {
+        Ok(PoolEnds {
             window: p.window,
             unit_nanos: unit,
             is_float: shape.time_is_float,
@@ -114,31 +82,24 @@ impl WindowEnds {
         (whole as i128).saturating_mul(unit).saturating_add(((time - whole) * unit as f64).floor() as i128)
     }
 
-    /// The ends, ascending; the last is the number of rows.
-    fn finish(mut self) -> Vec<usize> {
+    /// Where pools end, ascending; the last end is the number of rows.
+    ///
+    /// # Errors
+    /// A window that fills no batch, where ends stay where they are and no batch may be short.
+    pub fn pools(mut self, p: &Pipeline) -> Result<Vec<usize>> {
         self.ends.push(self.rows);
-        self.ends
-    }
-
-    /// Where pools end, ascending: all but the last are whole numbers of batches.
-    pub fn pools(self, batch_size: usize) -> Vec<usize> {
-        whole_batches(self.finish(), batch_size)
-    }
-}
-
-/// Cuts the rows of a plane.
-pub fn windows(plane: &KeyPlane, p: &Pipeline) -> Result<Windows> {
-    let mut rows: Vec<u32> = (0..plane.len() as u32).collect();
-    let mut ends = WindowEnds::new(plane, p)?;
-    match &plane.time {
-        Some(time) => {
-            if !time.is_sorted() {
-                // Stable, so input order decides between equal times; and quick where logs come nearly in order.
-                rows.par_sort_by_key(|row| time[*row as usize]);
-            }
-            rows.iter().for_each(|row| ends.add(time[*row as usize]));
+        if p.window_ends == WindowEndsAt::Whole {
+            return Ok(whole_batches(self.ends, p.batch_size));
         }
-        None => rows.iter().for_each(|_| ends.add(0)),
+        let starts = [0].iter().chain(&self.ends);
+        let least = self.ends.iter().zip(starts).map(|(end, start)| end - start).min().unwrap_or(0);
+        if p.remainder != Remainder::Short && least < p.batch_size {
+            return Err(Error::pipeline(
+                "compose.window_ends",
+                format!("a window holds {least} rows, which fill no batch of {}", p.batch_size),
+                "use a longer compose.window, a smaller batch_size, window_ends = \"whole\", or remainder = \"short\"",
+            ));
+        }
+        Ok(self.ends)
     }
-    Ok(Windows { rows, ends: ends.finish() })
 }

@@ -1,6 +1,5 @@
-//! Builds the key plane: chunks of key columns in, [`Keys`] out.
+//! Builds keys: chunks of key columns in, [`Keys`] out.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use arrow::array::{Array, ArrayRef, BooleanArray};
@@ -8,16 +7,16 @@ use arrow::compute::filter;
 use arrow::datatypes::DataType;
 
 use super::canonical::{any_null, flatten};
+use super::codes::{Order, Partitions, Settled, Wanted};
 use super::hasher::Tokenizer;
-use super::join::{ChunkKeys, Joined, LeftOut, Texts};
-use super::partitions::{Partitions, Settled, Wanted};
+use super::reorder::{ChunkKeys, Joined, LeftOut, Texts};
 use super::roles::{self, as_integers, without_nan};
 use super::runs::{KeyColumn, Run};
 use super::times;
 use crate::error::{Error, Place, Result};
-use crate::keys::{Codes, FiledKeys, KeyPlane, Keys, Labels};
+use crate::keys::{Codes, KeyView, Keys, Labels};
 use crate::pipeline::{Field, Nulls, Pipeline, Rule};
-use crate::store::Column;
+use crate::spill::Room;
 use crate::tasks::in_parallel;
 
 /// A row group's key columns, in the order of [`PlaneBuilder::columns`].
@@ -34,7 +33,7 @@ pub struct KeyChunk {
 }
 
 /// Which columns are needed, and the keys that have come.
-pub struct PlaneBuilder {
+pub struct KeyBuilder {
     names: Vec<String>,
     nulls: Nulls,
     identity_width: usize,
@@ -45,33 +44,24 @@ pub struct PlaneBuilder {
     label: bool,
     /// The type that the input has of times.
     time: Option<DataType>,
-    /// Where keys go that the memory has no room for; `None`: it has.
-    folder: Option<PathBuf>,
-    room: u64,
+    room: Room,
     joined: Mutex<Joined>,
 }
-
-/// Rows whose codes are held at a time where not all are.
-const PART_ROWS: usize = 1 << 20;
 
 /// All keys that have come.
 pub struct Gathered {
     pub keys: Keys,
+    /// The room, with what it has decided of them.
+    pub room: Room,
     pub left_out: LeftOut,
     /// Bytes that went through a scratch file.
     pub spilled: u64,
 }
 
-impl PlaneBuilder {
-    /// For up to `rows` rows. Tokens are held up to `room` bytes, and keys if all fit there; the others go into nameless files
-    /// in `scratch_dir`. `time`: the type that the input has of times, where they are mapped.
-    pub fn new(
-        p: &Pipeline,
-        tokenizer: &Tokenizer,
-        time: Option<DataType>,
-        rows: u32,
-        (room, scratch_dir): (u64, PathBuf),
-    ) -> Result<Self> {
+impl KeyBuilder {
+    /// For up to `rows` rows; keys are held if all fit the room, which the builder gives back with them. `time`: the type that
+    /// the input has of times, where they are mapped.
+    pub fn new(p: &Pipeline, tokenizer: &Tokenizer, time: Option<DataType>, rows: u32, room: Room) -> Result<Self> {
         let mut fields: Vec<Field> = Vec::new();
         let named = p.rules.iter().flat_map(|r| match r {
             Rule::Same(fields) => fields.as_slice(),
@@ -106,18 +96,19 @@ impl PlaneBuilder {
         keys.extend(p.label.clone().map(|name| fast(vec![name])));
         let positive = p.positive.is_some();
         let row_bytes = 4 * (1 + keys.len()) + if time.is_some() { 8 } else { 0 } + usize::from(positive);
-        let runs = Partitions::new(keys.len(), room, &scratch_dir);
-        let folder = (u64::from(rows) * row_bytes as u64 > room).then_some(scratch_dir);
-        Ok(PlaneBuilder {
+        let room = room.for_rows(u64::from(rows), row_bytes as u64);
+        // Only who is who decides what comes first.
+        let orders = keys.iter().enumerate().map(|(k, _)| if k == 0 { Order::seeded(p.seed) } else { Order::Tokens });
+        let runs = Partitions::new(orders.collect(), &room);
+        Ok(KeyBuilder {
             names,
             nulls: p.nulls,
             identity_width: p.identity.len(),
-            joined: Mutex::new(Joined::new(runs, time.is_some(), positive, folder.as_deref())?),
+            joined: Mutex::new(Joined::new(runs, time.is_some(), positive, &room)?),
             keys,
             fields,
             label: p.label.is_some(),
             time,
-            folder,
             room,
         })
     }
@@ -214,49 +205,39 @@ impl PlaneBuilder {
         let mut joined = self.joined.into_inner().unwrap_or_else(|p| p.into_inner());
         let rows = joined.input_row.len();
         joined.runs.finish()?;
-        let (mut filed, mut columns) = (Vec::new(), self.keys.iter().enumerate());
+        let (mut codes, mut columns) = (Vec::new(), self.keys.iter().enumerate());
         // One column after the other, so that one column's tokens are held at a time.
-        let mut next = |field: &Field, wanted: Wanted| -> Result<Settled> {
-            let Some((column, key)) = columns.next() else { return Ok(Settled::default()) };
-            let Some(folder) = &self.folder else {
-                return joined.runs.settle(column, rows, &key.names, wanted);
-            };
-            let mut codes = Column::new(Some(folder))?;
-            let (rows, room) = ((rows, PART_ROWS), (self.room, folder.as_path()));
-            let settled = joined.runs.settle_into(&mut codes, column, rows, &key.names, wanted, room)?;
-            filed.push((field.clone(), codes));
-            Ok(settled)
+        let mut next = |field: &Field, wanted: Wanted| -> Result<(usize, Vec<u128>)> {
+            let Some((column, key)) = columns.next() else { return Ok((0, Vec::new())) };
+            let Settled { rows, distinct, tokens } =
+                joined.runs.settle(column, rows, &key.names, wanted, &self.room)?;
+            codes.push((field.clone(), rows));
+            Ok((distinct, tokens))
         };
-        let identity = next(&Field::Identity, Wanted::Tokens)?;
-        let mut plane = KeyPlane { identity: Codes::new(identity.rows, identity.tokens), ..KeyPlane::default() };
+        let (_, identities) = next(&Field::Identity, Wanted::Tokens)?;
+        let mut shape = KeyView { identity: Codes::new(Vec::new(), identities), ..KeyView::default() };
         for field in self.fields {
             let wanted = if field == Field::Item { Wanted::Tokens } else { Wanted::Codes };
-            let Settled { rows, distinct, tokens } = next(&field, wanted)?;
+            let (distinct, tokens) = next(&field, wanted)?;
             match field {
-                Field::Item => plane.item = Some(Codes::new(rows, tokens)),
-                Field::Request => plane.request = Some(Codes::without_tokens(rows, distinct)),
-                Field::Column(name) => plane.columns.push((name, Codes::without_tokens(rows, distinct))),
+                Field::Item => shape.item = Some(Codes::new(Vec::new(), tokens)),
+                Field::Request => shape.request = Some(Codes::without_tokens(Vec::new(), distinct)),
+                Field::Column(name) => shape.columns.push((name, Codes::without_tokens(Vec::new(), distinct))),
                 Field::Identity | Field::Label => {}
             }
         }
         if self.label {
-            let Settled { rows, tokens, .. } = next(&Field::Label, Wanted::Tokens)?;
+            let (_, tokens) = next(&Field::Label, Wanted::Tokens)?;
             // Rows without a label have the code behind all others.
             let text = tokens.iter().map(|token| joined.texts.get(token).cloned()).chain([None]).collect();
-            plane.label = Some(Labels { rows, text: Arc::new(text) });
+            shape.label = Some(Labels { rows: Vec::new().into(), text: Arc::new(text) });
         }
         let (left_out, spilled) = (joined.left_out, joined.runs.filed_bytes());
         let Joined { input_row, time, positive, .. } = joined;
-        let keys = if self.folder.is_some() {
-            (plane.time, plane.positive) = (time.as_ref().map(|_| Vec::new()), positive.as_ref().map(|_| Vec::new()));
-            Keys::Filed(FiledKeys::new(plane, input_row, filed, time, positive))
-        } else {
-            plane.input_row = input_row.into_held()?;
-            plane.time = time.map(Column::into_held).transpose()?;
-            plane.positive = positive.map(Column::into_held).transpose()?;
-            Keys::Held(plane)
-        };
-        Ok(Gathered { spilled: spilled + keys.filed_bytes(), keys, left_out })
+        (shape.time, shape.positive) =
+            (time.as_ref().map(|_| Vec::new().into()), positive.as_ref().map(|_| Vec::new().into()));
+        let keys = Keys::new(shape, input_row, codes, time, positive);
+        Ok(Gathered { spilled: spilled + keys.filed_bytes(), keys, room: self.room, left_out })
     }
 }
 
