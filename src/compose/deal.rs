@@ -63,7 +63,7 @@ impl Deal {
             partial
         });
         let partial = partial.collect();
-        let blocks = if full == 0 { 0 } else { left / full };
+        let blocks = left.checked_div(full).unwrap_or(0);
         Deal { seed, purpose, pool, full, partial, straddling: vec![None; blocks], counted: 0, seen: 0 }
     }
 
@@ -83,13 +83,11 @@ impl Deal {
             self.seen += run;
             let start = self.counted;
             self.counted = self.full_among(self.seen);
-            if self.full > 0 {
-                let own = start..self.counted;
-                // Starts of blocks within it.
-                let first = (start / self.full + 1).min(self.blocks());
-                let end = self.counted.div_ceil(self.full).min(self.blocks());
-                self.straddling[first..end.max(first)].fill(Some(own));
-            }
+            // Starts of blocks within it; without full batches there are none.
+            let Some(block) = start.checked_div(self.full) else { continue };
+            let first = (block + 1).min(self.blocks());
+            let end = self.counted.div_ceil(self.full).min(self.blocks());
+            self.straddling[first..end.max(first)].fill(Some(start..self.counted));
         }
     }
 

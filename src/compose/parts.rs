@@ -30,7 +30,7 @@ enum Rows {
         order: Vec<u32>,
         copy: Vec<u32>,
     },
-    Parted(Parted),
+    Parted(Box<Parted>),
 }
 
 /// Keys in parts of whole row groups.
@@ -70,7 +70,7 @@ impl Composed {
             let ranges = cut(&head);
             let (parted, padding) = Parted::new(keys, order, &padded, &head, ranges, room)?;
             head.padding = padding;
-            Rows::Parted(parted)
+            Rows::Parted(Box::new(parted))
         };
         head.padding.sort_unstable();
         Ok(Composed { head, dropped, rows })

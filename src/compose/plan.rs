@@ -85,6 +85,11 @@ impl Head {
         self.padding.binary_search(&(position as u32)).is_ok()
     }
 
+    /// Where batches end.
+    pub fn ends(&self) -> Vec<usize> {
+        (1..=self.batches()).map(|batch| self.start_of(batch)).collect()
+    }
+
     /// Batches that are short, ascending.
     pub fn short_batches(&self) -> Vec<usize> {
         let short = |pool: &&Pool| !pool.rows.is_multiple_of(self.batch_size);

@@ -10,7 +10,7 @@ use super::prepare::Prepared;
 use crate::error::Result;
 use crate::keys::{Key, KeyExchange, KeyView, Keys};
 use crate::pipeline::{Field, Pipeline};
-use crate::stats::{Baseline, Baselines, BatchStats, Chances, Counts, Metrics, Users, random_order};
+use crate::stats::{Baseline, Baselines, BatchStats, Chances, Counts, Metrics, Users, even_ends, random_order};
 
 /// The two baselines: a uniformly random order in closed form, and the input's own order, measured.
 pub fn baselines(p: &Pipeline, prepared: &Prepared) -> Result<Baselines> {
@@ -38,7 +38,8 @@ fn input_order(p: &Pipeline, keys: &Keys, examples: &[u32]) -> Result<Baseline> 
         stats.par_extend(starts.par_iter().map(alone));
     }
     let counts = Counts { batches: stats.len() as u64, rows_out: keys.len() as u64, ..Counts::default() };
-    let met = met_ratio(p, keys.shape(), &InputOrder(keys), examples)?;
+    let ends = even_ends(keys.len(), b);
+    let met = met_ratio(p, keys.shape(), (&InputOrder(keys), &ends), examples)?;
     let metrics = Metrics::new(&stats, &counts, b, met);
     Ok(Baseline {
         same_user_rate: Some(metrics.same_user_rate),

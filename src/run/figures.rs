@@ -60,7 +60,7 @@ pub fn measured(p: &Pipeline, prepared: &Prepared, stats: &[BatchStats]) -> Resu
         max_requests_per_batch: stats.iter().map(|s| s.max_requests_per_slice.into()).max().unwrap_or(0),
         mixed_requests: shape.request.as_ref().map(|_| prepared.facts.mixed_requests),
     };
-    let met = met_ratio(p, shape, &Reading(&reading), &examples)?;
+    let met = met_ratio(p, shape, (&Reading(&reading), &head.ends()), &examples)?;
     Ok(Figures { metrics: Metrics::new(stats, &counts, p.batch_size, met), counts })
 }
 
@@ -95,10 +95,15 @@ impl Users for Reading<'_> {
     }
 }
 
-/// co_user_ratio of some order, in which each identity has so many examples.
-pub fn met_ratio(p: &Pipeline, shape: &KeyView<'_>, users: &impl Users, examples: &[u32]) -> Result<Option<f64>> {
+/// co_user_ratio of some order, cut into batches at `ends`, in which each identity has so many examples.
+pub fn met_ratio(
+    p: &Pipeline,
+    shape: &KeyView<'_>,
+    (users, ends): (&impl Users, &[usize]),
+    examples: &[u32],
+) -> Result<Option<f64>> {
     let tokens: Vec<i64> = shape.identity.tokens.iter().map(|token| *token as u64 as i64).collect();
-    co_user_ratio(users, examples, &tokens, p.batch_size, p.seed)
+    co_user_ratio(users, examples, &tokens, (p.batch_size, ends), p.seed)
 }
 
 /// A label's share of the examples, and of the composed rows.

@@ -52,6 +52,6 @@ mod tests {
         scratch.read_at(places[1], &mut five).unwrap();
         assert_eq!(&five, b"three");
         assert!(scratch.read_at(places[1] + 1, &mut five).is_err());
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        assert!(crate::store::list_dir(dir.path()).unwrap().is_empty());
     }
 }

@@ -36,14 +36,14 @@ const PIECE: usize = 1 << 16;
 /// order, mean; `None` without such an identity, or if nobody could meet anybody.
 ///
 /// `users` are in reading order, copies included, as ordinals into `tokens`, their low 64 bits, by which
-/// the sample is drawn; `counts` are each one's rows that are no copies. The expectation is over the others: a random order puts `c`
+/// the sample is drawn; `ends` are where batches end; `counts` are each one's rows that are no copies. The expectation is over the others: a random order puts `c`
 /// rows of an identity into d = M·(1 − C(n−b, c)/C(n, c)) of M batches of `b` rows, where it meets an identity of `c'`
 /// rows unless these miss all d·b − c other rows.
 pub fn co_user_ratio(
     users: &(impl Users + ?Sized),
     counts: &[u32],
     tokens: &[i64],
-    batch_size: usize,
+    (batch_size, ends): (usize, &[usize]),
     seed: u64,
 ) -> Result<Option<f64>> {
     let each_row = |each: &mut dyn FnMut(usize, u32)| -> Result<()> {
@@ -67,11 +67,14 @@ pub fn co_user_ratio(
     let mut place = vec![u32::MAX; tokens.len()];
     sample.iter().enumerate().for_each(|(k, (.., user))| place[*user as usize] = k as u32);
     let mut batches: Vec<Vec<u32>> = vec![Vec::new(); sample.len()];
+    let mut batch = 0;
     each_row(&mut |at, user| {
+        while ends.get(batch).is_some_and(|end| *end <= at) {
+            batch += 1;
+        }
         let Some(own) = batches.get_mut(place[user as usize] as usize) else { return };
-        let batch = (at / batch_size) as u32;
-        if own.last() != Some(&batch) {
-            own.push(batch);
+        if own.last() != Some(&(batch as u32)) {
+            own.push(batch as u32);
         }
     })?;
     let mut sizes: Vec<u64> = sample.iter().map(|(.., user)| counts[*user as usize]).collect();
@@ -85,8 +88,9 @@ pub fn co_user_ratio(
             // Each thread marks whom an identity met by that identity: nothing is sorted, nothing cleared.
             met_by[*user as usize] = *user;
             let mut met = 0u64;
-            for start in batches.into_iter().map(|batch| batch as usize * batch_size) {
-                for other in users.of(start..(start + batch_size).min(users.rows()))?.iter() {
+            for batch in batches {
+                let start = (batch as usize).checked_sub(1).map_or(0, |before| ends[before]);
+                for other in users.of(start..ends[batch as usize])?.iter() {
                     met += u64::from(std::mem::replace(&mut met_by[*other as usize], *user) != *user);
                 }
             }
@@ -100,6 +104,11 @@ pub fn co_user_ratio(
     };
     let ratios: Vec<f64> = sample.iter().zip(met).filter_map(ratio).collect();
     Ok((!ratios.is_empty()).then(|| ratios.iter().sum::<f64>() / ratios.len() as f64))
+}
+
+/// Where batches end, if all but the last have so many rows.
+pub fn even_ends(rows: usize, batch_size: usize) -> Vec<usize> {
+    (0..rows).step_by(batch_size).map(|start| rows.min(start + batch_size)).collect()
 }
 
 fn expected(c: u64, n: u64, b: u64, histogram: &BTreeMap<u64, u64>) -> f64 {

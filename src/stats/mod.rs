@@ -7,5 +7,5 @@ mod metrics;
 
 pub use baseline::{Baseline, Baselines, Chances, hit, random_order};
 pub use batch::BatchStats;
-pub use co_user::{Users, co_user_ratio};
+pub use co_user::{Users, co_user_ratio, even_ends};
 pub use metrics::{Counts, Metrics, Spread};

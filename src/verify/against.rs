@@ -48,7 +48,7 @@ pub struct Witness {
     /// The columns that the dataset carries on the first row of each request, and their digest of each example.
     pub(super) firsts: Vec<Column>,
     pub(super) first_values: Vec<u128>,
-    /// The last batch, if it may hold padding.
+    /// The first batch that may hold padding, if any may: with exact windows each window's last one does.
     pub(super) padded: Option<i64>,
     /// Of each slice that could be read: its rows' payload.
     pub(super) digests: HashMap<SliceKey, Vec<u128>>,
@@ -104,7 +104,10 @@ impl Witness {
             payload: Vec::new(),
             firsts: Vec::new(),
             first_values: Vec::new(),
-            padded: (p.remainder == Remainder::Pad).then_some(dataset.count("batches") as i64 - 1),
+            padded: (p.remainder == Remainder::Pad).then_some(match dataset.has_exact_windows() {
+                true => 0,
+                false => dataset.count("batches") as i64 - 1,
+            }),
             digests: HashMap::new(),
             users: OneToOne::default(),
             items: OneToOne::default(),

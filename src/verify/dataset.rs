@@ -88,6 +88,11 @@ impl Dataset {
         Ok(Dataset { root: root.to_path_buf(), batch_size: batch_size as usize, ranks: ranks as usize, recorded })
     }
 
+    /// Whether no batch holds two windows, so that each window's last batch may be short.
+    pub fn has_exact_windows(&self) -> bool {
+        self.setting("compose.window_ends") == "exact"
+    }
+
     /// Rows of a batch that one rank reads.
     pub fn slice(&self) -> usize {
         self.batch_size / self.ranks

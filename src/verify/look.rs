@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use polars::prelude::{DataFrame, ParquetReader, SerReader, Series};
 
-use super::dataset::Dataset;
+use super::dataset::{Dataset, RecordedFile};
 use super::masks::words_of;
 use super::rows::ints;
 use crate::error::{Error, Place, Result};
@@ -111,8 +111,7 @@ pub fn look(dataset: &Dataset, batch: usize) -> Result<Look> {
         if !(shard.first_batch..shard.first_batch + shard.batches).contains(&batch) {
             continue;
         }
-        let start = (batch - shard.first_batch) * dataset.slice();
-        let part = read(dataset, &shard.path, Some((start, dataset.slice())), Some(&looked_at(dataset)))?;
+        let part = read(dataset, &shard.path, Some(rows_of(dataset, shard, batch)?), Some(&looked_at(dataset)))?;
         frame = match frame {
             None => Some(part),
             Some(all) => Some(all.vstack(&part).map_err(|e| Error::damaged(Place::file(&shard.path), e))?),
@@ -139,6 +138,19 @@ pub fn look(dataset: &Dataset, batch: usize) -> Result<Look> {
         copies: get(schema::COPY).iter().filter(|c| **c > 0).count(),
         mask,
     })
+}
+
+/// Where a batch begins in its shard, and how many rows it has there.
+fn rows_of(dataset: &Dataset, shard: &RecordedFile, batch: usize) -> Result<(usize, usize)> {
+    if !dataset.has_exact_windows() {
+        return Ok(((batch - shard.first_batch) * dataset.slice(), dataset.slice()));
+    }
+    let rows = stats_column(dataset, "rows")?;
+    let of_slice = |batch: usize| {
+        let rows = rows.get(batch).copied().flatten().unwrap_or(0.0) as usize;
+        rows.div_ceil(dataset.ranks)
+    };
+    Ok(((shard.first_batch..batch).map(of_slice).sum(), of_slice(batch)))
 }
 
 /// A column of `stats.parquet`, by batch; `None` where it has no value.

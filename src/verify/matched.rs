@@ -142,7 +142,7 @@ impl Witness {
                 let problem = "the token stands for another item elsewhere";
                 findings.add_of_kind("items", batch.finding(Some(slot), schema::ITEM, problem));
             }
-            let padding = copy && self.padded == Some(batch.number) && anchor == Some(false);
+            let padding = copy && self.padded.is_some_and(|first| batch.number >= first) && anchor == Some(false);
             if !anchor_fits && !padding {
                 let problem = format!("it should be {positive}");
                 findings.add_of_kind("anchors", batch.finding(Some(slot), schema::ANCHOR, problem));

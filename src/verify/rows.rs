@@ -165,6 +165,7 @@ pub fn each_batch(
                     }),
                 }
             }
+            let last_of_group = slices.keys().next_back().copied();
             for (number, slices) in slices {
                 let (mut places, mut read) = (Vec::new(), Vec::new());
                 let mut joined: Option<DataFrame> = None;
@@ -172,7 +173,11 @@ pub fn each_batch(
                 for (shard, rows) in slices {
                     let recorded = &dataset.recorded.shards[shard];
                     let place = (recorded.rank * dataset.slice(), recorded.path.clone(), group);
-                    let short = number == last && dataset.ranks == 1 && dataset.setting("compose.remainder") == "short";
+                    // With exact windows, a row group ends behind each batch that is short.
+                    let ends_pool = dataset.has_exact_windows() && last_of_group == Some(number);
+                    let short = (number == last || ends_pool)
+                        && dataset.ranks == 1
+                        && dataset.setting("compose.remainder") == "short";
                     if rows.height() != dataset.slice() && !short {
                         let problem = format!("{} rows in a row, not {}", rows.height(), dataset.slice());
                         let finding = Finding {
@@ -250,6 +255,10 @@ fn read_all(dataset: &Dataset, parts: BTreeMap<usize, Vec<&Readable>>, wanted: &
 
 /// Whether a row group holds a batch of the sample.
 fn touched(dataset: &Dataset, shards: &[&Readable], group: usize, sample: Option<f64>) -> bool {
+    if dataset.has_exact_windows() {
+        // Batches of several lengths: what a row group holds is not told by its place.
+        return true;
+    }
     shards.iter().filter(|s| s.row_groups.len() > group).any(|shard| {
         let start: usize = shard.row_groups[..group].iter().sum();
         let first = dataset.recorded.shards[shard.shard].first_batch + start / dataset.slice();

@@ -141,7 +141,10 @@ impl Totals {
     }
 
     fn add_requests(&mut self, dataset: &Dataset, batch: &BatchRows, view: &View, findings: &mut Findings) {
-        let packed = dataset.setting("compose.mode") == "request_packed" && self.sample.is_none();
+        // What the end of a window cuts in two is two requests, and a dataset does not show where windows end.
+        let packed = dataset.setting("compose.mode") == "request_packed"
+            && !dataset.has_exact_windows()
+            && self.sample.is_none();
         for (slot, request) in view.request.iter().enumerate() {
             // A copy is of its original's request.
             if view.copy.get(slot) == Some(&0) {
@@ -222,7 +225,14 @@ impl Totals {
             }),
         };
         let seed = dataset.value("compose.seed").as_u64().unwrap_or(0);
-        let met = co_user_ratio(self.reading.as_slice(), &self.originals, &self.tokens, dataset.batch_size, seed);
+        let mut end = 0;
+        let batch_end = |batch: &BatchStats| {
+            end += batch.rows as usize;
+            end
+        };
+        let ends: Vec<usize> = self.stats.iter().map(batch_end).collect();
+        let shape = (dataset.batch_size, ends.as_slice());
+        let met = co_user_ratio(self.reading.as_slice(), &self.originals, &self.tokens, shape, seed);
         // What is in memory can be read.
         let met = met.unwrap_or_default();
         Recomputed {
