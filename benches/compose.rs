@@ -14,10 +14,10 @@ use parquet::arrow::ArrowSchemaConverter;
 
 use batchwright::compose::compose;
 use batchwright::dataset::{ColumnHints, encode_bitmaps, writer_properties};
+use batchwright::job::{Settings, prepare};
 use batchwright::negatives::{BatchColumns, Columns, LogQ};
 use batchwright::pipeline::load;
 use batchwright::progress::Progress;
-use batchwright::run::{Settings, prepare};
 use batchwright::schema::{Generated, NEGATIVES, SAME_USER};
 
 fn main() {

@@ -11,8 +11,8 @@
 //!                        columns, decoded once, gathered by the plan
 //! ```
 //!
-//! Deciding happens on keys alone; payload moves once; nothing is visible until everything is proven. `run` is the only
-//! module that knows the order of the stages; they hand one another [`keys`], [`compose::plan`], [`stats`] and Arrow arrays.
+//! Deciding happens on keys alone; payload moves once; nothing is visible until everything is proven. `job` is the only
+//! module that knows the order of the stages; they hand one another [`keys`], [`compose::Plan`], [`stats`] and Arrow arrays.
 //! DATASET FORMAT: see [`schema`]; tokens: see [`identity`].
 
 pub mod check;
@@ -25,13 +25,13 @@ pub mod error;
 pub mod guide;
 pub mod heap;
 pub mod identity;
+pub mod job;
 pub mod keys;
 pub mod negatives;
 pub mod payload;
 pub mod pipeline;
 pub mod progress;
 pub mod report;
-pub mod run;
 pub mod schema;
 pub mod source;
 pub mod spill;

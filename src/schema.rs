@@ -1,6 +1,8 @@
 //! The dataset format, version 1: names, types and limits of everything generated.
 //! The only place that spells a `bw_` name.
 
+use std::collections::HashMap;
+
 use arrow::datatypes::{DataType, Field, FieldRef};
 
 use crate::pipeline::{Encoding, Layout, Mode, Pipeline};
@@ -36,6 +38,8 @@ pub const STATS: &str = "_batchwright/stats.parquet";
 pub const ITEMS: &str = "_batchwright/items.parquet";
 pub const POSITIVES: &str = "_batchwright/positives.parquet";
 pub const BATCHES: &str = "batches";
+/// The folder of what is not shards.
+pub const TABLES: &str = "_batchwright";
 
 /// A column that batchwright adds behind the payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,9 +123,35 @@ impl Generated {
             Generated::LogQ => DataType::Float32,
             _ => DataType::Int32,
         };
-        Field::new(self.name(), data_type, false)
+        let description = (DESCRIPTION.to_owned(), self.meaning().to_owned());
+        Field::new(self.name(), data_type, false).with_metadata(HashMap::from([description]))
+    }
+
+    /// What the column says of a row, in one line.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Generated::Batch => "ordinal of the batch in reading order, from 0 over the whole dataset",
+            Generated::Slot => "slot in the global batch, from 0",
+            Generated::Copy => "0 for the example itself, 1, 2, … for copies of it",
+            Generated::Anchor => "whether to compute the row's loss: it satisfies mask.positive and is no padding",
+            Generated::User => "low 64 bits of the identity's token, the same in every run",
+            Generated::Item => "low 64 bits of the item's token, the same in every run",
+            Generated::UserSlot => "ordinal of the identity in the batch by first appearance",
+            Generated::ItemSlot => "ordinal of the item in the batch by first appearance",
+            Generated::GroupSlot => "ordinal of the group in the batch, -1 outside groups",
+            Generated::RequestSlot => "ordinal of the request in the batch, or rank slice, by first appearance",
+            Generated::RequestFirst => "whether this row carries the columns of its request",
+            Generated::SameUser => "bit j, from the least significant of byte j/8: slot j holds the same identity",
+            Generated::Negatives => "bit j, from the least significant of byte j/8: slot j is a valid negative",
+            Generated::Excluded => "the other slots that are no valid negatives, ascending",
+            Generated::ValidNegatives => "number of valid negatives",
+            Generated::LogQ => "ln of the item's share of the rows of the pool that the batch was drawn from",
+        }
     }
 }
+
+/// The key of a generated column's meaning in the metadata of its field.
+pub const DESCRIPTION: &str = "description";
 
 /// The element of `bw_excluded`.
 pub fn excluded_element() -> FieldRef {
@@ -131,4 +161,42 @@ pub fn excluded_element() -> FieldRef {
 /// Bytes of a row's bitmap over a batch: ⌈`batch_size`/8⌉.
 pub fn bitmap_bytes(batch_size: usize) -> usize {
     batch_size.div_ceil(8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_generated_column_says_what_it_means_in_one_line() {
+        use Generated::*;
+        let all = [
+            Batch,
+            Slot,
+            Copy,
+            Anchor,
+            User,
+            Item,
+            UserSlot,
+            ItemSlot,
+            GroupSlot,
+            RequestSlot,
+            RequestFirst,
+            SameUser,
+            Negatives,
+            Excluded,
+            ValidNegatives,
+            LogQ,
+        ];
+        for column in all {
+            let field = column.field(256);
+            let meaning = &field.metadata()[DESCRIPTION];
+            assert!(
+                (10..=100).contains(&meaning.chars().count()) && !meaning.contains('\n'),
+                "{}: {meaning}",
+                column.name()
+            );
+            assert!(all.iter().all(|other| *other == column || other.meaning() != meaning));
+        }
+    }
 }

@@ -6,8 +6,8 @@ use bytesize::ByteSize;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::error::{Error, Result};
+use crate::job::Settings;
 use crate::pipeline::{self, Pipeline};
-use crate::run::Settings;
 use crate::store;
 
 /// Pre-composed training batches with exact same-user masks, from Parquet logs.
@@ -36,6 +36,65 @@ pub enum Command {
     Report(ReportArgs),
     /// Print the JSON Schema of the pipeline file.
     Schema,
+    /// Run one stage of a run, for engines: over a work folder, each stage in a process of its own.
+    #[command(subcommand)]
+    Job(JobCommand),
+}
+
+/// The stages, in their order; each may run more than once, and those of one kind in any order.
+#[derive(Debug, Subcommand)]
+pub enum JobCommand {
+    /// Make the work folder, and cut the input into splits; says how many there are.
+    Start(StartArgs),
+    /// Read the keys of a split.
+    Scan(SplitArgs),
+    /// Compose, once all splits are scanned; says how many parts there are to write.
+    Compose(StageArgs),
+    /// Decode the payload of a split, and cut it into pieces by part.
+    Scatter(SplitArgs),
+    /// Write the files of a part, once all splits are scattered.
+    Write(PartArgs),
+    /// Put the dataset in its place, once all parts are written; says what `run` says.
+    Commit(StageArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct StageArgs {
+    #[command(flatten)]
+    pub pipeline: PipelineArgs,
+    /// The folder over which the stages hand one another what they make: made by `start`, as private as the input, removed by nobody.
+    #[arg(long, value_name = "DIR")]
+    pub work: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct StartArgs {
+    #[command(flatten)]
+    pub stage: StageArgs,
+    /// About how many splits: stretches of row groups [default: one a file].
+    #[arg(long)]
+    pub splits: Option<usize>,
+    /// About how many parts, of whole shards [default: one a shard, up to 256].
+    #[arg(long)]
+    pub parts: Option<usize>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct SplitArgs {
+    #[command(flatten)]
+    pub stage: StageArgs,
+    /// Which split, from 0.
+    #[arg(long)]
+    pub split: usize,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct PartArgs {
+    #[command(flatten)]
+    pub stage: StageArgs,
+    /// Which part, from 0.
+    #[arg(long)]
+    pub part: usize,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -3,6 +3,7 @@
 mod args;
 mod check;
 mod inspect;
+mod job;
 mod plan;
 mod report;
 mod run;
@@ -39,6 +40,7 @@ pub fn main() -> ExitCode {
         args::Command::Inspect(args) => inspect::inspect(&args),
         args::Command::Report(args) => report::report(&args),
         args::Command::Schema => schema::schema(),
+        args::Command::Job(command) => job::job(&command),
     };
     outcome.unwrap_or_else(|error| {
         // Names of files may hold anything.

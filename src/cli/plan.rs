@@ -4,20 +4,20 @@ use std::process::ExitCode;
 
 use super::args::{Format, PipelineArgs};
 use super::{Outcome, print, print_json, table};
+use crate::job;
 use crate::progress::Progress;
-use crate::run;
 
 pub fn plan(args: &PipelineArgs) -> Outcome {
     let (pipeline, settings) = args.load()?;
     let progress = Progress::new();
-    let prepared = run::prepare(&pipeline, &settings, &progress)?;
-    let figures = run::figures(&pipeline, &prepared)?;
-    let baselines = run::baselines(&pipeline, &prepared)?;
-    let shares = run::rule_shares(&pipeline, &prepared)?;
-    let warnings = run::warnings(&pipeline, &prepared, &shares);
-    let advice = run::advice(&pipeline, &prepared, &shares)?;
-    let memory = run::memory(&pipeline, &prepared, settings.memory);
-    let classes = run::class_balance(&prepared)?;
+    let prepared = job::prepare(&pipeline, &settings, &progress)?;
+    let figures = job::figures(&pipeline, &prepared)?;
+    let baselines = job::baselines(&pipeline, &prepared)?;
+    let shares = job::rule_shares(&pipeline, &prepared)?;
+    let warnings = job::warnings(&pipeline, &prepared, &shares);
+    let advice = job::advice(&pipeline, &prepared, &shares)?;
+    let memory = job::memory(&pipeline, &prepared, settings.memory);
+    let classes = job::class_balance(&prepared)?;
     drop(progress);
     match args.format {
         Format::Json => print_json(&serde_json::json!({

@@ -4,15 +4,23 @@ use std::process::ExitCode;
 
 use super::args::{Format, PipelineArgs};
 use super::{Outcome, print, print_json, table};
+use crate::job;
+use crate::pipeline::Pipeline;
 use crate::progress::Progress;
 
 pub fn run(args: &PipelineArgs) -> Outcome {
     let (pipeline, settings) = args.load()?;
     let progress = Progress::new();
-    let outcome = crate::run::run(&pipeline, &settings, &progress)?;
-    let manifest = outcome.manifest;
+    let outcome = job::run(&pipeline, &settings, &progress)?;
     drop(progress);
-    let printed = match args.format {
+    show(&pipeline, outcome, args.format);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says what came out. The dataset is in place, whoever hears of it.
+pub fn show(pipeline: &Pipeline, outcome: job::Outcome, format: Format) {
+    let manifest = outcome.manifest;
+    let printed = match format {
         Format::Json => print_json(&serde_json::json!({
             "path": pipeline.output, "run_id": manifest.run_id, "counts": manifest.counts, "stats": manifest.stats,
             "spilled_bytes": outcome.spilled,
@@ -33,9 +41,7 @@ pub fn run(args: &PipelineArgs) -> Outcome {
             ))
         }
     };
-    // The dataset is in place, whoever hears of it.
     if let Err(error) = printed {
         eprintln!("warning: {error}");
     }
-    Ok(ExitCode::SUCCESS)
 }

@@ -152,7 +152,7 @@ impl Deal {
             tail: Vec::new(),
             met: vec![false; self.full],
             permutation: Vec::with_capacity(self.full),
-            ordered: Vec::with_capacity(self.full),
+            passed: Vec::new(),
         };
         let began = if range.start < self.blocks() { self.began(range.start) } else { None };
         if let Some((block, _)) = began {
@@ -207,13 +207,14 @@ pub struct Blocks<'a> {
     /// Whether a batch is among those that a head should not take.
     met: Vec<bool>,
     permutation: Vec<u32>,
-    ordered: Vec<u32>,
+    /// Batches that a head passes over.
+    passed: Vec<u32>,
 }
 
 impl Blocks<'_> {
     /// The batch of each unit of the next block.
     pub fn deal_next(&mut self) -> &[u32] {
-        let Blocks { deal, tail, met, permutation, ordered, .. } = self;
+        let Blocks { deal, tail, met, permutation, passed, .. } = self;
         let block = self.next;
         self.next += 1;
         permutation.clear();
@@ -226,27 +227,27 @@ impl Blocks<'_> {
         // The identity of the head began where the last tail was dealt, if it began within a block.
         let avoided = if head > 0 && deal.began(block).is_some() { std::mem::take(tail) } else { Vec::new() };
         avoided.iter().for_each(|batch| met[*batch as usize] = true);
-        let of_tail = if deal.is_tight(block) { 0 } else { own_tail };
-        let (free, last) = permutation.split_at(deal.full - of_tail);
-        ordered.clear();
-        ordered.extend(free.iter().filter(|batch| !met[**batch as usize]).take(head));
-        let apart = ordered.len();
-        ordered.extend(free.iter().filter(|batch| met[**batch as usize]).take(head - apart));
-        // What the head does not take, in order: it took the first of each kind.
-        let (mut apart_left, mut met_left) = (apart, head - apart);
-        ordered.extend(free.iter().filter(|batch| {
-            let left = if met[**batch as usize] { &mut met_left } else { &mut apart_left };
-            let stays = *left == 0;
-            *left = left.saturating_sub(1);
-            stays
-        }));
-        ordered.extend(last);
+        // The tail of a tight block is what the head leaves.
+        let free = if deal.is_tight(block) { deal.full } else { deal.full - own_tail };
+        let (mut taken, mut seen) = (0, 0);
+        passed.clear();
+        while taken < head && seen < free {
+            let batch = permutation[seen];
+            seen += 1;
+            if met[batch as usize] {
+                passed.push(batch);
+            } else {
+                permutation[taken] = batch;
+                taken += 1;
+            }
+        }
+        permutation[taken..seen].copy_from_slice(passed);
         avoided.iter().for_each(|batch| met[*batch as usize] = false);
         if own_tail > 0 {
             tail.clear();
-            tail.extend(&ordered[deal.full - own_tail..]);
+            tail.extend(&permutation[deal.full - own_tail..]);
         }
-        ordered
+        permutation
     }
 }
 

@@ -23,7 +23,7 @@ mod spread;
 mod tail;
 mod trades;
 
-pub use parts::{Composed, Part};
+pub use parts::{Composed, Part, distinct};
 pub use plan::{Head, Plan, Pool};
 pub use rng::Rng;
 

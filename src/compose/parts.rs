@@ -247,7 +247,7 @@ impl Parted {
 }
 
 /// The distinct of some numbers, ascending by value: a place of each, and which of them each number is.
-fn distinct(numbers: &[u32]) -> (Vec<u32>, Vec<u32>) {
+pub fn distinct(numbers: &[u32]) -> (Vec<u32>, Vec<u32>) {
     let mut keyed: Vec<u64> = numbers.iter().zip(0u64..).map(|(number, at)| u64::from(*number) << 32 | at).collect();
     keyed.sort_unstable();
     let (mut firsts, mut which) = (Vec::with_capacity(numbers.len()), vec![0; numbers.len()]);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
-use super::manifest::Manifest;
+use super::manifest::{Manifest, ShardRecord, TableRecord};
 use crate::error::{Error, Result};
 use crate::schema;
 use crate::store::{self, Staging};
@@ -60,11 +60,13 @@ pub fn holds_dataset(path: &Path) -> bool {
     manifest["format"].as_str().is_some_and(|f| f.starts_with("batchwright/"))
 }
 
-/// Re-reads every file against its digest and row count, writes the manifest, and publishes.
-pub fn commit(staging: &Staging, target: &Path, overwrite: bool, manifest: &Manifest) -> Result<()> {
-    let root = staging.dataset();
-    let shards = manifest.shards.iter().map(|s| (root.join(&s.path), s.bytes, s.rows, &s.xxh3_128));
-    let tables = manifest.tables.iter().map(|t| (root.join(&t.path), t.bytes, t.rows, &t.xxh3_128));
+/// Re-reads files against their digests and row counts.
+///
+/// # Errors
+/// What the disk gives back is not what was written.
+pub fn reread(root: &Path, shards: &[ShardRecord], tables: &[TableRecord]) -> Result<()> {
+    let shards = shards.iter().map(|s| (root.join(&s.path), s.bytes, s.rows, &s.xxh3_128));
+    let tables = tables.iter().map(|t| (root.join(&t.path), t.bytes, t.rows, &t.xxh3_128));
     let files: Vec<_> = shards.chain(tables).collect();
     in_parallel(
         &files,
@@ -81,8 +83,18 @@ pub fn commit(staging: &Staging, target: &Path, overwrite: bool, manifest: &Mani
             Ok(())
         },
     )?;
-    let mut folders = vec![root.clone(), root.join("_batchwright")];
-    for (path, ..) in &files {
+    Ok(())
+}
+
+/// Writes the manifest of files that were re-read, and makes the dataset appear.
+///
+/// # Errors
+/// The manifest can't be written, or the target is taken; it then stays as it was.
+pub fn publish(staging: &Staging, target: &Path, overwrite: bool, manifest: &Manifest) -> Result<()> {
+    let root = staging.dataset();
+    let mut folders = vec![root.clone(), root.join(schema::TABLES)];
+    let files = manifest.shards.iter().map(|s| &s.path).chain(manifest.tables.iter().map(|t| &t.path));
+    for path in files.map(|path| root.join(path)) {
         folders.extend(path.ancestors().skip(1).take_while(|a| a.starts_with(&root)).map(Path::to_path_buf));
     }
     let path = root.join(schema::MANIFEST);

@@ -9,6 +9,9 @@ use crate::pipeline::Pipeline;
 /// it is encoded.
 const ROW_GROUP_BYTES: u64 = 128 << 20;
 
+/// A shard ends where its rows pass this.
+const SHARD_BYTES: u64 = 2 << 30;
+
 /// A shard (of each rank): its batches, and those of its row groups.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShardCut {
@@ -25,7 +28,7 @@ pub struct Cuts {
 impl Cuts {
     /// `row_bytes`: what a row takes on average, uncompressed, by the input's footers.
     pub fn new(p: &Pipeline, head: &Head, row_bytes: u64) -> Self {
-        let per_shard = whole_batches(p, p.shard_rows);
+        let per_shard = whole_batches(p, p.shard_rows.min(SHARD_BYTES / row_bytes.max(1)));
         let per_group = per_row_group(p, row_bytes);
         let short = head.short_batches();
         // A row group ends behind a short batch, so that readers may cut it every so many rows.
@@ -62,11 +65,6 @@ impl Cuts {
         groups.chunks(size).map(|some| some[0].start..some[some.len() - 1].end).collect()
     }
 
-    /// The batches of the first row group.
-    pub fn first_row_group(&self) -> Range<usize> {
-        self.shards.first().and_then(|s| s.row_groups.first()).cloned().unwrap_or(0..0)
-    }
-
     /// `part-00000.parquet`, with five digits or as many as the last part needs.
     pub fn name(&self, part: usize) -> String {
         let digits = (self.shards.len().max(1) - 1).to_string().len().max(5);
@@ -85,4 +83,31 @@ fn per_row_group(p: &Pipeline, row_bytes: u64) -> usize {
 
 fn pieces(range: Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>> {
     range.clone().step_by(size).map(move |start| start..start.saturating_add(size).min(range.end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compose::Pool;
+    use crate::pipeline::load;
+
+    #[test]
+    fn shards_end_at_two_gibibytes_of_each_rank_but_hold_a_batch() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("p.toml");
+        let text = "input.shards = [\"in\"]\ncolumns.identity = \"user\"\ncompose = { batch_size = 100, remainder = \"drop\" }\noutput.path = \"out\"";
+        crate::store::write(&file, text.as_bytes()).unwrap();
+        let batches = |ranks: &str, row_bytes: u64| {
+            let p = load(&file, &[("output.ranks".into(), ranks.into())]).unwrap();
+            let mut head = Head::new(100);
+            head.pools = vec![Pool { first_batch: 0, batches: 50, first_position: 0, rows: 5_000 }];
+            let cuts = Cuts::new(&p, &head, row_bytes);
+            cuts.shards.iter().map(|shard| shard.batches.len()).collect::<Vec<_>>()
+        };
+        assert_eq!(batches("1", 1_000), [50]);
+        // 2,147 rows of a million bytes.
+        assert_eq!(batches("1", 1_000_000), [21, 21, 8]);
+        assert_eq!(batches("2", 1_000_000), [42, 8]);
+        assert_eq!(batches("1", 100 << 20), [1; 50]);
+    }
 }

@@ -1,6 +1,6 @@
 //! `manifest.json`: what the dataset is, where it came from, and the digests that pin it. Exists last.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::identity::KeyFacts;
@@ -10,15 +10,19 @@ use crate::stats::{Baselines, Counts, Metrics};
 /// A file of the input.
 #[derive(Debug, Clone, Serialize)]
 pub struct InputRecord {
+    /// What it was read for.
+    #[serde(rename = "use")]
+    pub use_: &'static str,
     /// Relative to the inputs' deepest common folder.
     pub path: String,
     pub bytes: u64,
     pub rows: u64,
-    pub xxh3_128: String,
+    /// XXH3-128 of the footer and the 8 bytes behind it, in lower-case hex.
+    pub footer_xxh3_128: String,
 }
 
 /// A shard of the dataset.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ShardRecord {
     /// Relative to the dataset.
     pub path: String,
@@ -50,7 +54,7 @@ pub struct Manifest {
 }
 
 /// A table beside the shards.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TableRecord {
     pub path: String,
     pub bytes: u64,

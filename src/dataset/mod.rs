@@ -16,7 +16,7 @@ mod tables;
 mod trial;
 
 pub use bitmaps::{EncodedChunk, encode_bitmaps};
-pub use commit::{check_inputs, check_target, commit, holds_dataset};
+pub use commit::{check_inputs, check_target, holds_dataset, publish, reread};
 pub use cuts::{Cuts, ShardCut};
 pub use encode::ColumnSource;
 pub use encoding::{ColumnHints, LeafEncoding, LeafStorage, writer_properties};

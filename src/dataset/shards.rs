@@ -30,13 +30,17 @@ pub struct ShardWriter<'a> {
     /// The folder in which the dataset is built.
     pub root: &'a Path,
     pub schema: SchemaRef,
-    pub properties: WriterProperties,
+    /// How a shard is encoded: decided on the batches of its own first row group, once their payload is there.
+    pub properties: &'a dyn Fn(&Range<usize>) -> Result<WriterProperties>,
+    pub run_id: &'a str,
     pub cuts: &'a Cuts,
+    /// Those that are written.
+    pub shards: Range<usize>,
     /// Row groups that are encoded at the same time.
     pub side_by_side: usize,
 }
 
-/// Writes all shards of all ranks. `columns(batches)` gives the columns of the row group that holds these batches; row groups
+/// Writes shards of all ranks. `columns(batches)` gives the columns of the row group that holds these batches; row groups
 /// are worked out in parallel, a few at a time, and `prepare(batches)` is called before each few. `done(rows)` hears of progress.
 pub fn write_shards<'a>(
     writer: &ShardWriter<'_>,
@@ -62,27 +66,33 @@ fn encode_all<'a>(
     steps: SyncSender<Step>,
 ) -> Result<()> {
     let together = writer.side_by_side.max(1);
-    for (part, cut) in writer.cuts.shards.iter().enumerate() {
-        let ranks = (0..writer.pipeline.ranks).map(|rank| create(writer, part, rank, cut));
+    for part in writer.shards.clone() {
+        let cut = &writer.cuts.shards[part];
+        let row_groups: Vec<(usize, &Range<usize>)> = cut.row_groups.iter().enumerate().collect();
+        let bring = |few: &[(usize, &Range<usize>)]| match (few.first(), few.last()) {
+            (Some((_, head)), Some((_, tail))) => prepare(head.start..tail.end),
+            _ => Ok(()),
+        };
+        bring(&row_groups[..row_groups.len().min(together)])?;
+        let properties = row_groups.first().map(|(_, first)| (writer.properties)(first));
+        let properties = properties.unwrap_or_else(|| Ok(WriterProperties::default()))?;
+        let ranks = (0..writer.pipeline.ranks).map(|rank| create(writer, part, rank, cut, &properties));
         let (encoders, files): (Vec<RowGroupEncoder>, Vec<ShardFile>) =
             ranks.collect::<Result<Vec<_>>>()?.into_iter().unzip();
         if steps.send(Step::Open(files)).is_err() {
             return Ok(());
         }
-        let row_groups: Vec<(usize, &Range<usize>)> = cut.row_groups.iter().enumerate().collect();
-        for few in row_groups.chunks(together) {
-            if let (Some((_, head)), Some((_, tail))) = (few.first(), few.last()) {
-                prepare(head.start..tail.end)?;
-            }
+        for side_by_side in row_groups.chunks(together) {
+            bring(side_by_side)?;
             let encoded = in_parallel(
-                few,
+                side_by_side,
                 |_| 0,
                 |&(row_group, batches)| {
                     let ranks = encoders.iter().zip(columns(batches.clone())?);
                     ranks.map(|(encoder, columns)| encoder.encode(row_group, columns)).collect::<Result<Vec<_>>>()
                 },
             )?;
-            for ((_, batches), ranks) in few.iter().zip(encoded) {
+            for ((_, batches), ranks) in side_by_side.iter().zip(encoded) {
                 if steps.send(Step::Append { ranks, rows: batches.len() * writer.pipeline.batch_size }).is_err() {
                     return Ok(());
                 }
@@ -142,7 +152,13 @@ struct ShardFile {
     record: ShardRecord,
 }
 
-fn create(writer: &ShardWriter<'_>, part: usize, rank: usize, cut: &ShardCut) -> Result<(RowGroupEncoder, ShardFile)> {
+fn create(
+    writer: &ShardWriter<'_>,
+    part: usize,
+    rank: usize,
+    cut: &ShardCut,
+    properties: &WriterProperties,
+) -> Result<(RowGroupEncoder, ShardFile)> {
     let p = writer.pipeline;
     let name = writer.cuts.name(part);
     let folder = if p.ranks == 1 { schema::BATCHES.to_owned() } else { format!("{}/rank-{rank:03}", schema::BATCHES) };
@@ -154,9 +170,10 @@ fn create(writer: &ShardWriter<'_>, part: usize, rank: usize, cut: &ShardCut) ->
         ("rank", rank.to_string()),
         ("first_batch", cut.batches.start.to_string()),
         ("batches", cut.batches.len().to_string()),
+        ("run", writer.run_id.to_owned()),
     ];
     let facts = facts.map(|(key, value)| KeyValue::new(format!("batchwright.{key}"), value));
-    let properties = writer.properties.clone().into_builder().set_key_value_metadata(Some(facts.to_vec())).build();
+    let properties = properties.clone().into_builder().set_key_value_metadata(Some(facts.to_vec())).build();
     let options = ArrowWriterOptions::new().with_properties(properties);
     let file = DigestWriter::new(store::create(&path)?);
     let fail = |e: parquet::errors::ParquetError| Error::output(&path, e.to_string(), "see the message");

@@ -2,3 +2,6 @@
 
 #[doc = include_str!("folders.md")]
 pub mod folders {}
+
+#[doc = include_str!("stages.md")]
+pub mod stages {}

@@ -8,6 +8,7 @@
 
 mod builder;
 pub mod canonical;
+mod chunk;
 mod codes;
 mod hasher;
 mod reorder;
@@ -15,8 +16,10 @@ mod roles;
 mod runs;
 mod times;
 
-pub use builder::{Gathered, KeyBuilder, KeyChunk};
+pub use builder::{Gathered, KeyBuilder};
+pub use chunk::{KeyChunk, KeyColumns};
 pub use hasher::{KeyFacts, Tokenizer};
-pub use reorder::LeftOut;
+pub use reorder::{ChunkKeys, LeftOut, Texts};
 pub use roles::{Kind, TAKEN, role_kind};
+pub use runs::Run;
 pub use times::tick;

@@ -135,14 +135,6 @@ impl Keys {
         self.codes.first().map_or(Ok(Cow::Owned(Vec::new())), |(_, identity)| identity.read(rows))
     }
 
-    /// Whether an input row is an example.
-    ///
-    /// # Errors
-    /// A scratch file that can't be read.
-    pub fn has_row(&self, input_row: u32) -> Result<bool> {
-        Ok(self.place_of(u64::from(input_row))? < self.place_of(u64::from(input_row) + 1)?)
-    }
-
     /// How many rows come before an input row.
     ///
     /// # Errors

@@ -3,22 +3,28 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use arrow::array::ArrayRef;
 
 use super::row_digest::{Digest, row_digests};
 use crate::error::{Error, Place, Result};
 
-/// Which request each wanted input row belongs to.
-pub trait RequestLookup: Sync {
+/// Which input rows are examples, and which request each belongs to.
+pub trait Examples: Sync {
+    /// Number of requests.
     fn number(&self) -> usize;
-    /// Brings the requests of all wanted rows in turn.
+    /// Brings the requests of all examples in turn.
     fn each_piece(&self, each: &mut dyn FnMut(&[u32])) -> Result<()>;
+    /// The examples among some input rows.
     fn within(&self, input_rows: Range<u64>) -> Result<WantedRows<'_>>;
+    /// Whether a request has examples that are not among these.
+    fn lies_elsewhere(&self, _request: u32) -> bool {
+        false
+    }
 }
 
-/// The wanted rows of a range of input rows, ascending, and the request of each.
+/// The examples of a range of input rows, ascending, and the request of each, where requests are mapped.
 pub struct WantedRows<'a> {
     pub input_rows: Cow<'a, [u32]>,
     pub requests: Cow<'a, [u32]>,
@@ -26,7 +32,7 @@ pub struct WantedRows<'a> {
 
 /// How the rows of each request lie.
 pub struct RequestRows<'a> {
-    requests: &'a dyn RequestLookup,
+    requests: &'a dyn Examples,
     /// By request: an ordinal if its rows come in several runs, else [`ONE_RUN`].
     several_runs: Vec<u32>,
     /// Number of requests with several runs.
@@ -36,7 +42,7 @@ pub struct RequestRows<'a> {
 const ONE_RUN: u32 = u32::MAX;
 
 impl<'a> RequestRows<'a> {
-    pub fn new(requests: &'a dyn RequestLookup) -> Result<Self> {
+    pub fn new(requests: &'a dyn Examples) -> Result<Self> {
         let (mut seen, mut several_runs, mut torn) =
             (vec![false; requests.number()], vec![ONE_RUN; requests.number()], 0);
         let mut before = None;
@@ -52,12 +58,26 @@ impl<'a> RequestRows<'a> {
                 }
             }
         })?;
+        for (request, ordinal) in (0..).zip(&mut several_runs) {
+            if *ordinal == ONE_RUN && requests.lies_elsewhere(request) {
+                *ordinal = torn;
+                torn += 1;
+            }
+        }
         Ok(RequestRows { requests, several_runs, torn: torn as usize })
     }
 }
 
 /// An input row, and its value's digest.
 type Value = (u32, Digest);
+
+/// What a request was seen with, and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SeenValue {
+    pub request: u32,
+    pub input_row: u32,
+    pub digest: Digest,
+}
 
 /// The values that requests were seen with, as far as they can come again: most logs have the rows of a request side by side.
 struct Seen {
@@ -77,6 +97,16 @@ pub struct Constancy<'a> {
 impl<'a> Constancy<'a> {
     pub fn new(column: String, of: &'a RequestRows<'a>) -> Self {
         Constancy { column, of, seen: Mutex::new(Seen { torn: vec![None; of.torn], cut: HashMap::new() }) }
+    }
+
+    /// What each request that lies elsewhere too was seen with.
+    pub fn seen(&self) -> Vec<SeenValue> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = |(request, ordinal): (u32, &u32)| {
+            let (input_row, digest) = (*seen.torn.get(*ordinal as usize)?)?;
+            self.of.requests.lies_elsewhere(request).then_some(SeenValue { request, input_row, digest })
+        };
+        (0..).zip(&self.of.several_runs).filter_map(of).collect()
     }
 
     /// Whether any wanted row is among these input rows: each has to be checked, also where another row brings its value.
@@ -126,12 +156,17 @@ impl<'a> Constancy<'a> {
     }
 
     fn differ(&self, place: &dyn Fn(u32) -> Place, first: u32, second: u32) -> Error {
-        Error::input(
-            place(second).with_column(&self.column),
-            format!("input rows {first} and {second} are of one request but differ here"),
-            "take it out of requests.columns, or mend the log",
-        )
+        differ(place(second), &self.column, first, second)
     }
+}
+
+/// Two input rows of one request whose values of a column differ; `place` is that of the second.
+pub fn differ(place: Place, column: &str, first: u32, second: u32) -> Error {
+    Error::input(
+        place.with_column(column),
+        format!("input rows {first} and {second} are of one request but differ here"),
+        "take it out of requests.columns, or mend the log",
+    )
 }
 
 #[cfg(test)]
@@ -150,7 +185,7 @@ mod tests {
         requests: Vec<u32>,
     }
 
-    impl RequestLookup for Given {
+    impl Examples for Given {
         fn number(&self) -> usize {
             4
         }

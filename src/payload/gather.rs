@@ -126,6 +126,11 @@ impl Payload {
         Payload { columns: columns.into_iter().map(column).collect() }
     }
 
+    /// The columns from `first` on, which are then gone from here.
+    pub fn split_off(&mut self, first: usize) -> Payload {
+        Payload { columns: self.columns.split_off(first) }
+    }
+
     /// The column's values of wanted rows, in the order given; `None` is a null.
     pub fn gather(&self, column: usize, data_type: &DataType, rows: &[Option<WantedRow>]) -> Result<Vec<ArrayRef>> {
         let column = &self.columns[column];

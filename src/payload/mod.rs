@@ -7,11 +7,15 @@
 mod constant;
 mod gather;
 mod key_range;
+mod pieces;
 mod row_digest;
+mod scatter;
 mod spill;
 
-pub use constant::{Constancy, RequestLookup, RequestRows, WantedRows};
+pub use constant::{Constancy, Examples, RequestRows, SeenValue, WantedRows, differ};
 pub use gather::{ArraySize, Decoder, KEEP_WHOLE, Payload, RowGroupSpan, Sink, WantedRow, alone};
 pub use key_range::{KeyRange, with_keys_for};
-pub use row_digest::row_digests;
-pub use spill::{PartRows, Scratch, Spill, Wanted, WantedLists};
+pub use pieces::Piece;
+pub use row_digest::{Digest, row_digests};
+pub use scatter::{PartRows, Wanted, WantedLists, gathered, scatter};
+pub use spill::Spill;

@@ -114,7 +114,7 @@ impl Source {
         let mut row_groups = Vec::new();
         let mut rows = 0u64;
         let mut last_leaves: Option<Arc<Vec<Range<usize>>>> = None;
-        for ((found, (bytes, footer)), roots) in found.into_iter().zip(footers).zip(roots) {
+        for ((found, (stamp, footer)), roots) in found.into_iter().zip(footers).zip(roots) {
             for (ordinal, group) in footer.metadata().row_groups().iter().enumerate() {
                 let n = u64::try_from(group.num_rows()).unwrap_or(u64::MAX);
                 let end = rows.saturating_add(n);
@@ -138,7 +138,7 @@ impl Source {
             let leaves = leaves_by_root(&footer);
             let leaves = last_leaves.take().filter(|last| **last == leaves).unwrap_or_else(|| Arc::new(leaves));
             last_leaves = Some(Arc::clone(&leaves));
-            shards.push(Shard { hive: values.collect(), path: found.path, bytes, footer, roots, leaves });
+            shards.push(Shard { hive: values.collect(), path: found.path, stamp, footer, roots, leaves });
         }
         let hive: Vec<FieldRef> = keys.into_iter().map(|k| Field::new(k, DataType::Utf8, true).into()).collect();
         let file = schema.fields().iter().enumerate().map(|(k, f)| (f.name().clone(), InputColumn::File(k)));
@@ -279,6 +279,14 @@ impl Source {
     pub fn row_bytes(&self) -> u64 {
         let bytes: u64 = self.carried.iter().map(|(column, _)| self.plain_bytes(*column)).sum();
         bytes / u64::from(self.rows.max(1))
+    }
+
+    /// Looks at all files again.
+    ///
+    /// # Errors
+    /// One has changed since its footer was read.
+    pub fn check_unchanged(&self) -> Result<()> {
+        in_parallel(&self.shards, |_| 0, |shard| shard.stamp.check(&shard.path)).map(drop)
     }
 
     pub fn place(&self, group: &RowGroup) -> Place {

@@ -13,6 +13,7 @@ use parquet::schema::types::{SchemaDescriptor, Type};
 use super::declared::with_declared_zones;
 use super::guard::guarded;
 use super::sniff::check_magic;
+use super::stamp::Stamp;
 use super::text_sizes::with_text_sizes;
 use crate::error::{Error, Place, Result};
 use crate::store;
@@ -20,7 +21,7 @@ use crate::store;
 /// An input file with its footer.
 pub struct Shard {
     pub path: PathBuf,
-    pub bytes: u64,
+    pub stamp: Stamp,
     pub footer: ArrowReaderMetadata,
     /// Values of the folder columns for all rows of this shard.
     pub hive: Vec<Option<String>>,
@@ -86,14 +87,14 @@ pub(super) fn leaves_by_root(footer: &ArrowReaderMetadata) -> Vec<Range<usize>> 
     leaves
 }
 
-/// Reads a file's length and footer.
+/// Reads a file's footer, and what it is known by.
 ///
 /// # Errors
 /// A file that is no Parquet, called what it is, or damaged.
-pub(super) fn footer(path: &Path) -> Result<(u64, ArrowReaderMetadata)> {
+pub(super) fn footer(path: &Path) -> Result<(Stamp, ArrowReaderMetadata)> {
     let place = Place::file(path);
     let file = store::open(path)?;
-    let bytes = store::len(path)?;
+    let stamp = Stamp::of(path, &file)?;
     let footer = guarded(&place, || {
         ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
             .map(with_declared_zones)
@@ -102,7 +103,7 @@ pub(super) fn footer(path: &Path) -> Result<(u64, ArrowReaderMetadata)> {
             .map_err(|e| Error::damaged(place.clone(), e))
     });
     match footer {
-        Ok(footer) => Ok((bytes, footer)),
+        Ok(footer) => Ok((stamp, footer)),
         // What is no Parquet at all is called what it is.
         Err(e) => check_magic(path).and(Err(e)),
     }

@@ -1,11 +1,13 @@
 //! Statistics of one batch; integers only, so that sums do not depend on their order.
 
+use serde::{Deserialize, Serialize};
+
 use crate::classes::Classes;
 use crate::keys::{KeyView, Labels};
 use crate::pipeline::{Field, Pipeline};
 
 /// One row of `stats.parquet`, and what the dataset's metrics need beside it. Pairs are ordered pairs (i, j), i ≠ j.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BatchStats {
     pub batch: u32,
     pub rows: u32,

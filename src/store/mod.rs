@@ -9,7 +9,7 @@ pub use tally::{DigestWriter, digest_file};
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -35,6 +35,38 @@ pub fn read_to_string(path: &Path) -> Result<String> {
 
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::write(path, bytes).map_err(|e| Error::io("write", path, e))
+}
+
+/// Writes a file, for its owner alone, by `write`: whole, or what was there stays.
+pub fn write_whole(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|e| Error::io("write", path, e))?;
+    write(file.as_file_mut())?;
+    file.persist(path).map(drop).map_err(|e| Error::io("write", path, e.error))
+}
+
+/// Creates a folder, and those above it, that only its owner may enter.
+pub fn create_private_dir(path: &Path) -> Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| Error::io("create the folder", path, e))
+}
+
+/// A folder of its own, gone when it is dropped.
+pub fn private_folder_in(folder: &Path) -> Result<tempfile::TempDir> {
+    tempfile::tempdir_in(folder).map_err(|e| Error::io("create a folder in", folder, e))
+}
+
+/// Puts a folder at `target`, where another may be, which then goes.
+pub fn put_folder(folder: tempfile::TempDir, target: &Path) -> Result<()> {
+    if !exists(target) && publish(folder.path(), target).is_ok() {
+        // Nothing is left where it was.
+        return Ok(());
+    }
+    exchange(folder.path(), target)
+}
+
+/// A file under a second name: the same bytes, copied where file systems differ.
+pub fn link(from: &Path, to: &Path) -> Result<()> {
+    fs::hard_link(from, to).or_else(|_| fs::copy(from, to).map(drop)).map_err(|e| Error::io("copy", from, e))
 }
 
 /// Writes a file whole, or leaves what was there.

@@ -96,6 +96,7 @@ pub fn open_all(dataset: &Dataset, findings: &mut Findings) -> Vec<Readable> {
             ("rank", shard.rank.to_string()),
             ("first_batch", shard.first_batch.to_string()),
             ("batches", shard.batches.to_string()),
+            ("run", dataset.recorded.run_id.clone()),
         ];
         let pairs = facts.key_value_metadata();
         for (key, value) in wanted {

@@ -24,11 +24,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "stats",
         ],
     ),
-    ("payload", &["error", "tasks"]),
+    ("payload", &["error", "spill", "tasks"]),
     (
         "dataset",
         &[
             "compose::Head",
+            "compose::Pool",
             "error",
             "identity",
             "keys::from_ordered_bits",
@@ -108,7 +109,7 @@ fn generated_names_are_spelled_in_one_place() {
         "payload",
         "dataset",
         "stats",
-        "run",
+        "job",
         "cli",
         "verify",
         "check",

@@ -56,6 +56,8 @@ mod second_opinion;
 mod widening;
 // The figures that are claimed of real data.
 mod real_data;
+// The stages of a run, each in a process of its own.
+mod jobs;
 // verify: nothing on a correct dataset, the expected findings on each kind of damage.
 mod verify;
 mod verify_tables;

@@ -6,6 +6,9 @@ use proptest::prelude::*;
 
 use crate::support::{Shape, compose, compose_in, pipeline};
 
+/// Identity, time, request and label.
+type Row = (u32, i64, u32, u32);
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
@@ -29,7 +32,7 @@ proptest! {
         if sorted {
             rows.sort_by_key(|(_, time, ..)| *time);
         }
-        let codes = |of: &dyn Fn(&(u32, i64, u32, u32)) -> u32| rows.iter().map(of).collect::<Vec<u32>>();
+        let codes = |of: &dyn Fn(&Row) -> u32| rows.iter().map(of).collect::<Vec<u32>>();
         let text: Vec<Option<String>> = ["a", "b", "c"].map(|text| Some(text.to_string())).into_iter().chain([None]).collect();
         let view = KeyView {
             input_row: (0..rows.len() as u32).collect::<Vec<u32>>().into(),

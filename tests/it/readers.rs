@@ -84,12 +84,15 @@ fn the_guide_s_python_runs() {
     let path = std::env::join_paths(
         [binaries.into()].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
     );
-    let output = Command::new(python)
-        .current_dir(project.path(""))
-        .env("PATH", path.unwrap())
-        .arg(root().join("tests/readers/readme.py"))
-        .arg(root().join("src/guide/folders.md"))
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let path = path.unwrap();
+    for page in ["src/guide/folders.md", "src/guide/stages.md"] {
+        let output = Command::new(&python)
+            .current_dir(project.path(""))
+            .env("PATH", &path)
+            .arg(root().join("tests/readers/readme.py"))
+            .arg(root().join(page))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{page}: {}", String::from_utf8_lossy(&output.stderr));
+    }
 }

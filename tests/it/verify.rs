@@ -616,6 +616,29 @@ fn identities_by_their_first_letter_are_caught() {
 }
 
 #[test]
+fn a_shard_of_another_run_is_found() {
+    let found = damaged(&[], |project| {
+        manifest(project, |m| m["run_id"] = "0".repeat(32).into());
+    });
+    assert!(found.iter().any(|finding| finding["problem"].as_str().unwrap().contains("batchwright.run")), "{found:?}");
+}
+
+#[test]
+fn an_input_that_is_another_file_is_found() {
+    for (key, value) in
+        [("footer_xxh3_128", "0".repeat(32).into()), ("bytes", Value::from(7)), ("use", "history".into())]
+    {
+        let found = damaged(&[], |project| manifest(project, |m| m["inputs"][1][key] = value.clone()));
+        assert!(
+            found
+                .iter()
+                .any(|finding| finding["problem"].as_str().unwrap().contains("is not the file that was composed")),
+            "{key}: {found:?}"
+        );
+    }
+}
+
+#[test]
 fn what_is_no_dataset_is_an_error() {
     let project = project();
     std::fs::create_dir(project.path("out")).unwrap();

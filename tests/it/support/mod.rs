@@ -6,4 +6,4 @@ mod project;
 
 pub use data::{column, read_dataset, rows_of, table, write_parquet};
 pub use plane::{Shape, Whole, compose, compose_in, in_twos, pipeline, plane};
-pub use project::{Project, shared};
+pub use project::{Outcome, Project, shared};

@@ -1,8 +1,8 @@
-//! Room in memory that tasks on several cores share.
+//! Memory that tasks on several cores share.
 
 use std::sync::{Condvar, Mutex};
 
-pub struct Room {
+pub struct Permits {
     bytes: u64,
     taken: Mutex<u64>,
     freed: Condvar,
@@ -10,13 +10,13 @@ pub struct Room {
 
 /// Gives back what was taken.
 pub struct Taken<'a> {
-    room: &'a Room,
+    permits: &'a Permits,
     bytes: u64,
 }
 
-impl Room {
+impl Permits {
     pub fn new(bytes: u64) -> Self {
-        Room { bytes, taken: Mutex::new(0), freed: Condvar::new() }
+        Permits { bytes, taken: Mutex::new(0), freed: Condvar::new() }
     }
 
     /// Waits until there is room for so many bytes; a task that needs more than there is gets all of it. A task must not take
@@ -30,15 +30,15 @@ impl Room {
             }
             *taken += bytes;
         }
-        Taken { room: self, bytes }
+        Taken { permits: self, bytes }
     }
 }
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
         if self.bytes > 0 {
-            *self.room.taken.lock().unwrap_or_else(|p| p.into_inner()) -= self.bytes;
-            self.room.freed.notify_all();
+            *self.permits.taken.lock().unwrap_or_else(|p| p.into_inner()) -= self.bytes;
+            self.permits.freed.notify_all();
         }
     }
 }
@@ -49,15 +49,15 @@ mod tests {
 
     #[test]
     fn never_is_more_taken_than_there_is() {
-        let room = Room::new(10);
+        let permits = Permits::new(10);
         let most = Mutex::new(0);
         std::thread::scope(|scope| {
             for bytes in [3, 10, 99, 0, 4, 4, 7, 1] {
-                let (room, most) = (&room, &most);
+                let (permits, most) = (&permits, &most);
                 scope.spawn(move || {
                     for _ in 0..200 {
-                        let _taken = room.take(bytes);
-                        let now = *room.taken.lock().unwrap();
+                        let _taken = permits.take(bytes);
+                        let now = *permits.taken.lock().unwrap();
                         let mut most = most.lock().unwrap();
                         *most = now.max(*most);
                     }
@@ -65,6 +65,6 @@ mod tests {
             }
         });
         assert_eq!(*most.lock().unwrap(), 10);
-        assert_eq!(*room.taken.lock().unwrap(), 0);
+        assert_eq!(*permits.taken.lock().unwrap(), 0);
     }
 }

@@ -5,28 +5,23 @@ use std::path::{Component, PathBuf};
 use crate::dataset::InputRecord;
 use crate::error::Result;
 use crate::pipeline::{Hash, Pipeline};
-use crate::source::{Source, hive_value};
+use crate::source::{Shard, Source, Stamp, hive_value};
 use crate::store;
-use crate::tasks::in_parallel;
 
-/// Paths (relative to the inputs' deepest common folder), sizes and digests of the input files. With keyed tokens, folders that
+/// Paths (relative to the inputs' deepest common folder), sizes and digests of the input files' footers. With keyed tokens, folders that
 /// name an identity do not say whose they are.
 pub fn records(p: &Pipeline, source: &Source) -> Result<Vec<InputRecord>> {
     let paths: Vec<PathBuf> = source.shards.iter().map(|s| store::canonical(&s.path)).collect::<Result<_>>()?;
     let common = common_folder(&paths);
-    let shards: Vec<_> = source.shards.iter().zip(&paths).collect();
-    in_parallel(
-        &shards,
-        |(shard, _)| shard.bytes,
-        |(shard, path)| {
-            let (bytes, xxh3_128) = store::digest_file(&shard.path)?;
-            let relative = path.strip_prefix(&common).unwrap_or(path);
-            let rows = u64::try_from(shard.footer.metadata().file_metadata().num_rows()).unwrap_or(0);
-            let parts = relative.components().map(|part| shown(p, &part.as_os_str().to_string_lossy()));
-            let path = parts.collect::<Vec<_>>().join("/");
-            Ok(InputRecord { path, bytes, rows, xxh3_128 })
-        },
-    )
+    let record = |(shard, path): (&Shard, &PathBuf)| {
+        let Stamp { bytes, footer_xxh3_128, .. } = shard.stamp.clone();
+        let relative = path.strip_prefix(&common).unwrap_or(path);
+        let rows = u64::try_from(shard.footer.metadata().file_metadata().num_rows()).unwrap_or(0);
+        let parts = relative.components().map(|part| shown(p, &part.as_os_str().to_string_lossy()));
+        let path = parts.collect::<Vec<_>>().join("/");
+        InputRecord { use_: "examples", path, bytes, rows, footer_xxh3_128 }
+    };
+    Ok(source.shards.iter().zip(&paths).map(record).collect())
 }
 
 /// A part of a path, without the identity that it names.

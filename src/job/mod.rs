@@ -3,19 +3,23 @@
 mod advice;
 mod baselines;
 mod decoder;
+mod examples;
 mod facts;
 mod figures;
 mod inputs;
 mod items;
 mod memory;
+mod open;
+mod origin;
 mod output;
+mod parts;
+mod permits;
 mod prepare;
-mod requests;
-mod room;
-mod rows;
+mod routes;
 mod rules;
-mod sources;
-mod wanted;
+mod scan;
+mod scatter;
+pub mod work;
 
 pub use advice::{advice, warnings};
 pub use baselines::baselines;
@@ -34,6 +38,7 @@ use crate::heap;
 use crate::negatives::LogQOfBatches;
 use crate::pipeline::Pipeline;
 use crate::progress::Progress;
+use crate::schema;
 use crate::store::{self, Staging};
 
 /// What is not part of the pipeline and enters no output byte.
@@ -62,15 +67,15 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
     dataset::check_inputs(&p.output, source.shards.iter().map(|shard| shard.path.as_path()))?;
     let staging = Staging::beside(&p.output)?;
     let root = staging.dataset();
-    store::create_dir_all(&root.join("_batchwright"))?;
+    store::create_dir_all(&root.join(schema::TABLES))?;
 
-    progress.stage("digesting inputs", 0);
     let inputs = inputs::records(p, source)?;
     let mut manifest = Manifest::new(p.record()?, prepared.tokenizer.key_facts(), inputs);
 
     let items = prepared.keys.shape().item.is_some().then_some(&prepared.facts.items.rows);
     let log_q = items.map(|counts| LogQOfBatches::new(&prepared.keys, composed, counts, &prepared.room)).transpose()?;
-    let output = output::Output::new(p, source, positives.as_ref(), log_q);
+    let output = output::Output::new(p, source, positives.as_ref(), log_q)?;
+    let order = items::ItemOrder::new(&prepared);
     let head = composed.head();
     let cuts = Cuts::new(p, head, source.row_bytes());
     progress.stage("reading payload", output.columns() * source.row_groups.len());
@@ -85,44 +90,65 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
     }
     let memory = (memory::payload_bytes(p, &prepared), budget.payload);
     let spill_dir = settings.spill_dir.clone().unwrap_or_else(|| staging.spill());
-    let rows = output.load(&prepared, &cuts, memory, &spill_dir, progress)?;
-    let spilled = rows.spilled_bytes() + prepared.spilled;
+    let (parts, item_parts) =
+        scatter::scattered(&output, &prepared, order.as_ref(), &cuts, memory, &spill_dir, progress)?;
+    let spilled = parts.spilled_bytes() + prepared.spilled;
 
     progress.stage("writing batches", head.rows());
-    let first = cuts.first_row_group();
-    rows.prepare(first.clone())?;
     let writer = ShardWriter {
         pipeline: p,
         root: &root,
         schema: output.schema(),
-        properties: output.properties(source, &rows, &first)?,
+        properties: &|first| output.properties(source, &*parts.of(first)?, first),
+        run_id: &manifest.run_id,
         cuts: &cuts,
+        shards: 0..cuts.shards.len(),
         side_by_side: budget.row_groups,
     };
     let stats = output::StatsSink::new(head.batches());
-    manifest.shards = dataset::write_shards(
+    let shards = dataset::write_shards(
         &writer,
-        |batches| rows.prepare(batches),
-        |batches| output.row_group(&rows, batches, &stats),
+        |batches| parts.prepare(batches),
+        |batches| output.row_group(&parts.of(&batches)?, batches, &stats),
         |rows| progress.advance(rows),
     )?;
-    drop((rows, output));
+    manifest.shards = shards;
+    let (column, mut values) = (output.item(), parts.into_items());
+    drop(output);
 
     progress.stage("writing tables", 0);
     let stats = stats.finish();
-    let time = prepare::time_type(p, source);
+    let time = open::time_type(p, source);
     manifest.tables.push(dataset::write_stats(&root, &stats, time.as_ref(), source.dates_as_days())?);
     let (tables, (figures, baselines)) = rayon::join(
-        || items::write(p, &prepared, &root, budget.payload / 3, &spill_dir),
-        || rayon::join(|| figures::measured(p, &prepared, &stats), || baselines(p, &prepared)),
+        || write_tables(&prepared, &root, order.zip(column), &item_parts, &mut values),
+        || rayon::join(|| figures::measure(p, &prepared), || baselines(p, &prepared)),
     );
     manifest.tables.extend(tables?);
-    let figures = figures?;
+    manifest.tables.extend(items::write_positives(p, &prepared, &root)?);
+    let figures = figures?.with(p, &stats);
     (manifest.counts, manifest.stats, manifest.baselines) = (figures.counts, figures.metrics, baselines?);
 
     // A run that fails says but why it does.
     warnings(p, &prepared, &rule_shares(p, &prepared)?).iter().for_each(|line| progress.warn(line));
+    source.check_unchanged()?;
     progress.stage("re-reading and publishing", 0);
-    dataset::commit(&staging, &p.output, settings.overwrite, &manifest)?;
+    dataset::reread(&root, &manifest.shards, &manifest.tables)?;
+    dataset::publish(&staging, &p.output, settings.overwrite, &manifest)?;
     Ok(Outcome { manifest, spilled })
+}
+
+/// Writes the table of items, where one is mapped.
+fn write_tables(
+    prepared: &Prepared,
+    root: &std::path::Path,
+    items: Option<(items::ItemOrder<'_>, crate::source::InputColumn)>,
+    parts: &[std::ops::Range<usize>],
+    values: &mut parts::ItemValues,
+) -> Result<Option<dataset::TableRecord>> {
+    let write = |(order, column): (items::ItemOrder<'_>, _)| {
+        let load = |part: usize| values.load(part, parts[part].len());
+        items::write_items(&prepared.source, column, root, (order.len(), parts), |place| order.at(place), load)
+    };
+    items.map(write).transpose()
 }

@@ -2,10 +2,9 @@
 
 use arrow::datatypes::DataType;
 
-use super::room::Room;
+use super::permits::Permits;
 use crate::error::{Error, Result};
-use crate::keys::Keys;
-use crate::payload::{ArraySize, Constancy, Decoder, RowGroupSpan, Sink};
+use crate::payload::{ArraySize, Constancy, Decoder, Examples, RowGroupSpan, SeenValue, Sink};
 use crate::progress::Progress;
 use crate::source::{self, InputColumn, RowGroup, Source};
 
@@ -14,9 +13,9 @@ pub struct SourceDecoder<'a> {
     source: &'a Source,
     spans: Vec<RowGroupSpan>,
     columns: Vec<DecodedColumn<'a>>,
-    examples: &'a Keys,
+    examples: &'a dyn Examples,
     /// For dictionaries so large that not every core may hold one.
-    room: Room,
+    permits: Permits,
     progress: &'a Progress,
 }
 
@@ -47,7 +46,7 @@ impl<'a> SourceDecoder<'a> {
     pub fn new(
         source: &'a Source,
         columns: Vec<DecodedColumn<'a>>,
-        examples: &'a Keys,
+        examples: &'a dyn Examples,
         room: u64,
         progress: &'a Progress,
     ) -> Self {
@@ -57,22 +56,34 @@ impl<'a> SourceDecoder<'a> {
             columns,
             examples,
             source,
-            room: Room::new(room.max(LEAST_ROOM)),
+            permits: Permits::new(room.max(LEAST_ROOM)),
             progress,
         }
     }
 }
 
+impl SourceDecoder<'_> {
+    /// What requests that lie elsewhere too were seen with, by column.
+    pub fn seen(&self) -> Vec<(u32, SeenValue)> {
+        let of = |(column, decoded): (u32, &DecodedColumn<'_>)| {
+            let seen = decoded.constancy.as_ref().map(Constancy::seen).unwrap_or_default();
+            seen.into_iter().map(move |seen| (column, seen))
+        };
+        (0..).zip(&self.columns).flat_map(of).collect()
+    }
+}
+
 /// Rows of a group whose values the output's type does not hold: an error if one of them is an example.
-pub fn unfit_example(
+fn unfit_example(
     source: &Source,
     column: InputColumn,
     group: &RowGroup,
     rows: &[u32],
-    examples: &Keys,
+    examples: &dyn Examples,
 ) -> Result<()> {
     for row in rows {
-        if !examples.has_row(group.first_row + row)? {
+        let input_row = u64::from(group.first_row + row);
+        if examples.within(input_row..input_row + 1)?.input_rows.is_empty() {
             continue;
         }
         let field = source.field(column);
@@ -97,7 +108,8 @@ impl Decoder for SourceDecoder<'_> {
     fn decode(&self, column: usize, row_group: usize, size: ArraySize, each: &mut Sink<'_>) -> Result<()> {
         let group = &self.source.row_groups[row_group];
         let dictionary = self.source.dictionary_bytes_in(group, self.columns[column].column);
-        let _taken = self.room.take(if dictionary < LARGE_DICTIONARY { 0 } else { dictionary.saturating_mul(COPIES) });
+        let _taken =
+            self.permits.take(if dictionary < LARGE_DICTIONARY { 0 } else { dictionary.saturating_mul(COPIES) });
         let bytes = match size {
             ArraySize::Small => source::SMALL_ARRAY,
             ArraySize::Large => LARGE_ARRAY,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::prepare::Prepared;
 use crate::error::Result;
@@ -22,8 +22,28 @@ pub struct Figures {
     pub metrics: Metrics,
 }
 
-/// Counts and metrics of a plan whose batches were measured.
-pub fn measured(p: &Pipeline, prepared: &Prepared, stats: &[BatchStats]) -> Result<Figures> {
+/// What keys and plan alone tell.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Measured {
+    /// All but those of batches.
+    counts: Counts,
+    co_user_ratio: Option<f64>,
+}
+
+impl Measured {
+    /// The figures, with the statistics of all batches.
+    pub fn with(&self, p: &Pipeline, stats: &[BatchStats]) -> Figures {
+        let most = stats.iter().map(|s| s.max_requests_per_slice.into()).max().unwrap_or(0);
+        let counts = Counts { max_requests_per_batch: most, ..self.counts };
+        Figures { metrics: Metrics::new(stats, &counts, p.batch_size, self.co_user_ratio), counts }
+    }
+}
+
+/// Counts what there is in a plan.
+///
+/// # Errors
+/// A scratch file that can't be read or written.
+pub fn measure(p: &Pipeline, prepared: &Prepared) -> Result<Measured> {
     let Prepared { source, composed, left_out, duplicates, .. } = prepared;
     let shape = prepared.keys.shape();
     let number = |codes: Option<&Codes<'_>>| codes.map_or(0, Codes::len);
@@ -57,11 +77,11 @@ pub fn measured(p: &Pipeline, prepared: &Prepared, stats: &[BatchStats]) -> Resu
         requests,
         items,
         batches: head.batches() as u64,
-        max_requests_per_batch: stats.iter().map(|s| s.max_requests_per_slice.into()).max().unwrap_or(0),
+        max_requests_per_batch: 0,
         mixed_requests: shape.request.as_ref().map(|_| prepared.facts.mixed_requests),
     };
-    let met = met_ratio(p, shape, (&Reading(&reading), &head.ends()), &examples)?;
-    Ok(Figures { metrics: Metrics::new(stats, &counts, p.batch_size, met), counts })
+    let co_user_ratio = met_ratio(p, shape, (&Reading(&reading), &head.ends()), &examples)?;
+    Ok(Measured { counts, co_user_ratio })
 }
 
 /// Counts and metrics of a plan, measured without writing it.
@@ -79,7 +99,7 @@ pub fn figures(p: &Pipeline, prepared: &Prepared) -> Result<Figures> {
         stats.extend(measured.collect::<Result<Vec<_>>>()?);
         Ok(())
     })?;
-    measured(p, prepared, &stats)
+    Ok(measure(p, prepared)?.with(p, &stats))
 }
 
 /// Identities by position.

@@ -1,33 +1,27 @@
 //! Wires payload and masks to the writer: which columns the output has, and where each one's values come from.
 
 use std::ops::Range;
-use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::ArrayRef;
-use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use parquet::file::properties::WriterProperties;
 use rayon::prelude::*;
 
-use super::decoder::{DecodedColumn, SourceDecoder};
-use super::memory::PayloadBytes;
-use super::prepare::Prepared;
-use super::rows::{LoadedPart, Rows};
-use super::sources::{Carriers, Origin, RowSources};
-use super::wanted::WantedByGroup;
-use crate::dataset::{ColumnHints, Cuts, RowGroupColumns, TRIAL_ROWS, leaf_storage, writer_properties};
+use super::decoder::DecodedColumn;
+use super::items::item_column;
+use super::origin::{Origin, RowSources};
+use super::parts::LoadedPart;
+use super::routes::Purpose;
+use crate::dataset::{ColumnHints, RowGroupColumns, TRIAL_ROWS, leaf_storage, writer_properties};
 use crate::error::{Error, Place, Result};
-use crate::keys::KeyView;
 use crate::negatives::{BatchColumns, Columns, LogQOfBatches, Positives};
-use crate::payload::{Constancy, KeyRange, Payload, RequestRows, Scratch, Spill, WantedRow};
+use crate::payload::{Constancy, KeyRange, Payload, RequestRows, WantedRow};
 use crate::pipeline::{Pipeline, Rule};
-use crate::progress::Progress;
 use crate::schema::{self, Generated, bitmap_bytes};
 use crate::source::{InputColumn, Order, PLACE, Source};
-use crate::spill::MOST_PARTITIONS;
 use crate::stats::BatchStats;
-use crate::store;
 
 /// A payload column of the output.
 struct Carried {
@@ -50,9 +44,6 @@ impl Carried {
     }
 }
 
-/// What a row's keys take, about, while those of a part are brought from their file.
-const KEY_ROW_BYTES: u64 = 64;
-
 /// What is gathered of a column at a time, in bytes.
 const CHUNK_BYTES: u64 = 4 << 20;
 
@@ -60,6 +51,8 @@ pub struct Output<'a> {
     pipeline: &'a Pipeline,
     carried: Vec<Carried>,
     fields: Vec<FieldRef>,
+    /// Where one is mapped.
+    item: Option<InputColumn>,
     positives: Option<&'a Positives>,
     /// Where an item is mapped.
     log_q: Option<LogQOfBatches>,
@@ -71,7 +64,7 @@ impl<'a> Output<'a> {
         source: &Source,
         positives: Option<&'a Positives>,
         log_q: Option<LogQOfBatches>,
-    ) -> Self {
+    ) -> Result<Self> {
         let carried: Vec<Carried> = source
             .carried()
             .iter()
@@ -91,29 +84,38 @@ impl<'a> Output<'a> {
             .collect();
         let mut fields: Vec<FieldRef> = carried.iter().map(|c| Arc::clone(&c.field)).collect();
         fields.extend(Generated::of(p).into_iter().map(|g| Arc::new(g.field(p.batch_size))));
-        Output { pipeline: p, carried, fields, positives, log_q }
+        Ok(Output { pipeline: p, carried, fields, item: item_column(p, source)?, positives, log_q })
     }
 
     pub fn schema(&self) -> SchemaRef {
         Arc::new(Schema::new(self.fields.clone()))
     }
 
-    /// Number of payload columns.
+    /// The column of items, where one is mapped.
+    pub fn item(&self) -> Option<InputColumn> {
+        self.item
+    }
+
+    /// The name of a payload column.
+    pub fn name(&self, column: usize) -> &str {
+        self.carried[column].field.name()
+    }
+
+    /// Number of decoded columns.
     pub fn columns(&self) -> usize {
-        self.carried.len()
+        self.carried.len() + usize::from(self.item.is_some())
     }
 
     /// How shards are encoded: by the input's footers and the first rows of the output. The payload of the first row group
     /// must be there.
-    pub fn properties(&self, source: &Source, rows: &Rows<'_>, first: &Range<usize>) -> Result<WriterProperties> {
+    pub fn properties(&self, source: &Source, part: &LoadedPart<'_>, first: &Range<usize>) -> Result<WriterProperties> {
         let p = self.pipeline;
-        let part = rows.of(first)?;
         let leaves = self.carried.par_iter().enumerate().filter_map(|(k, carried)| {
             if carried.order.is_some() {
                 return None;
             }
             let dictionary = source.dictionaries(carried.column, carried.field.data_type())?;
-            let trial = self.first_rows(&part, k, first.clone()).and_then(|rows| {
+            let trial = self.first_rows(part, k, first.clone()).and_then(|rows| {
                 let fail = |e: parquet::errors::ParquetError| {
                     let problem = format!("column `{}` can't be encoded ({e})", carried.field.name());
                     Error::output(&p.output, problem, "drop it with input.drop")
@@ -144,63 +146,59 @@ impl<'a> Output<'a> {
         carried.gather(&part.payload, column, rows)
     }
 
-    /// The payload of all examples: in memory if it fits `budget` bytes, else in scratch files in `spill_dir`, by parts of
-    /// the output that fit.
-    pub fn load<'k>(
-        &self,
-        prepared: &'k Prepared,
-        cuts: &Cuts,
-        (needs, budget): (PayloadBytes, u64),
-        spill_dir: &Path,
-        progress: &Progress,
-    ) -> Result<Rows<'k>> {
-        let Prepared { source, keys, composed, .. } = prepared;
-        let whole = needs.whole <= budget && !prepared.room.is_on_file();
-        // A payload that is held whole leaves the rest of the budget.
-        let room = if whole { budget - needs.whole } else { budget };
-        let checked = keys.shape().request.is_some() && self.carried.iter().any(|c| c.origin != Origin::Row);
-        let requests = checked.then(|| RequestRows::new(keys)).transpose()?;
-        let constancy = self.carried.iter().map(|c| match (&requests, c.origin != Origin::Row) {
-            (Some(requests), true) => Some(Constancy::new(c.field.name().clone(), requests)),
-            _ => None,
+    /// How the payload's columns are decoded, `examples` telling which rows are any; and the column of items behind them.
+    ///
+    /// # Errors
+    /// A scratch file that can't be read.
+    pub fn decoded<'k>(&self, source: &Source, requests: Option<&'k RequestRows<'k>>) -> Vec<DecodedColumn<'k>> {
+        let constancy = |carried: &Carried| {
+            let requests = requests.filter(|_| carried.origin != Origin::Row)?;
+            Some(Constancy::new(carried.field.name().clone(), requests))
+        };
+        let carried = self.carried.iter().map(|carried| DecodedColumn {
+            column: carried.column,
+            data_type: carried.field.data_type().clone(),
+            constancy: constancy(carried),
         });
-        let columns = self.carried.iter().zip(constancy).map(|(carried, constancy)| {
-            let (column, data_type) = (carried.column, carried.field.data_type().clone());
-            DecodedColumn { column, data_type, constancy }
+        let item = self.item.map(|column| DecodedColumn {
+            column,
+            data_type: source.field(column).data_type().clone(),
+            constancy: None,
         });
-        let decoder = SourceDecoder::new(source, columns.collect(), keys, room, progress);
-        if whole {
-            let mut all = LoadedPart::new(composed.part(keys, 0..composed.head().batches())?, Payload::default());
-            all.payload = Payload::load(&decoder, &self.wanted(&all.keys.view, &all.carriers))?;
-            return Ok(Rows::whole(keys, composed, all));
-        }
-        // Two parts may be held at once, beside what is encoded.
-        let of_keys = if prepared.room.is_on_file() { KEY_ROW_BYTES * composed.head().rows() as u64 } else { 0 };
-        let parts = (needs.in_parts + of_keys).div_ceil((budget / 3).max(1)).clamp(2, MOST_PARTITIONS as u64) as usize;
-        let ranges = composed.cut(cuts.parts(parts), parts);
-        let files = ranges.iter().map(|_| Ok(Box::new(store::scratch(spill_dir)?) as Box<dyn Scratch>));
-        let files: Vec<_> = files.collect::<Result<_>>()?;
-        let carried = self.carried.iter().map(|c| c.origin != Origin::Row).collect();
-        let wanted = WantedByGroup::new(prepared, carried, &ranges)?;
-        let spill = Spill::write(&decoder, self.carried.len(), files, &wanted)?;
-        Ok(Rows::spilled(keys, composed, spill, ranges))
+        carried.chain(item).collect()
     }
 
-    /// The input rows that are wanted of each payload column, for all examples of a plane.
-    fn wanted(&self, plane: &KeyView<'_>, carriers: &Carriers) -> Vec<Arc<Vec<u32>>> {
-        let examples = Arc::new(plane.input_row.to_vec());
-        let of = |c: &Carried| Arc::clone(if c.origin == Origin::Row { &examples } else { &carriers.rows });
-        self.carried.iter().map(of).collect()
+    /// The types in which decoded columns come.
+    pub fn decoded_types(&self, source: &Source) -> Vec<DataType> {
+        let item = self.item.map(|column| match source.order(column) {
+            Some(_) => PLACE,
+            None => source.field(column).data_type().clone(),
+        });
+        let of = |c: &Carried| if c.order.is_some() { PLACE } else { c.field.data_type().clone() };
+        self.carried.iter().map(of).chain(item).collect()
+    }
+
+    /// What the rows of decoded columns are wanted for.
+    pub fn purposes(&self) -> Vec<Purpose> {
+        let of = |c: &Carried| if c.origin == Origin::Row { Purpose::Examples } else { Purpose::Carriers };
+        self.carried.iter().map(of).chain(self.item.map(|_| Purpose::Items)).collect()
+    }
+
+    /// What the payload's columns take their values from.
+    pub fn origins(&self) -> Vec<Origin> {
+        self.carried.iter().map(|carried| carried.origin).collect()
     }
 
     /// The columns of a row group's batches, for each rank.
+    ///
+    /// # Errors
+    /// A scratch file that can't be read, or a batch whose exclusions pass 2³¹−1.
     pub fn row_group<'s, 'k: 's>(
         &'s self,
-        rows: &Rows<'k>,
+        part: &Arc<LoadedPart<'k>>,
         batches: Range<usize>,
         stats: &StatsSink,
     ) -> Result<RowGroupColumns<'s>> {
-        let part = rows.of(&batches)?;
         let log_q = self.log_q.as_ref().map(|log_q| log_q.of(part.keys.plan.head, &batches)).transpose()?;
         let columns = Columns {
             pipeline: self.pipeline,
@@ -216,10 +214,10 @@ impl<'a> Output<'a> {
         let slice = self.pipeline.slice();
         let rank = |rank: usize| {
             let of_rank = |batch: &[u32]| (rank * slice).min(batch.len())..((rank + 1) * slice).min(batch.len());
-            let sources = Arc::new(RowSources::new(self.pipeline, &part, batches.clone(), of_rank));
+            let sources = Arc::new(RowSources::new(self.pipeline, part, batches.clone(), of_rank));
             let mut out: Vec<crate::dataset::ColumnSource<'s>> = Vec::with_capacity(self.fields.len());
             for (k, carried) in self.carried.iter().enumerate() {
-                let (part, sources) = (Arc::clone(&part), Arc::clone(&sources));
+                let (part, sources) = (Arc::clone(part), Arc::clone(&sources));
                 let number = sources.of(carried.origin).len();
                 // A dictionary that is ordered is written whole, whichever rows there are.
                 let keys = KeyRange::of(carried.field.name(), carried.field.data_type());
@@ -258,12 +256,12 @@ impl StatsSink {
     }
 
     fn add(&self, stats: &BatchStats) {
-        self.0.lock().unwrap_or_else(|p| p.into_inner()).push(stats.clone());
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(stats.clone());
     }
 
     /// In batch order.
     pub fn finish(self) -> Vec<BatchStats> {
-        let mut all = self.0.into_inner().unwrap_or_else(|p| p.into_inner());
+        let mut all = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
         all.sort_unstable_by_key(|s| s.batch);
         all
     }

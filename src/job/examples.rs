@@ -1,15 +1,15 @@
-//! The requests of the examples, for the proof that their columns are constant.
+//! Keys as the decoder asks them: which rows are examples, and of which request.
 
 use std::ops::Range;
 
 use crate::error::Result;
 use crate::keys::{Key, Keys};
-use crate::payload::{RequestLookup, WantedRows};
+use crate::payload::{Examples, WantedRows};
 use crate::pipeline::Field;
 
 const REQUEST: Key = Key::Code(Field::Request);
 
-impl RequestLookup for Keys {
+impl Examples for Keys {
     fn number(&self) -> usize {
         self.shape().request.as_ref().map_or(0, |request| request.len())
     }

@@ -2,14 +2,16 @@
 
 use serde::Serialize;
 
+use super::items::item_column;
+use super::origin::Origin;
 use super::prepare::Prepared;
-use super::sources::Origin;
 use crate::dataset::Cuts;
 use crate::keys::Codes;
 use crate::negatives::Positives;
 use crate::payload::KEEP_WHOLE;
 use crate::pipeline::{Encoding, Mode, Pipeline, Rule};
 use crate::schema::bitmap_bytes;
+use crate::source::Source;
 use crate::spill::{MOST_PARTITIONS, half_of_free};
 use crate::stats::BatchStats;
 
@@ -31,11 +33,27 @@ pub struct Budget {
 }
 
 /// A row group's bitmaps where hardly any are the same.
-fn bitmaps(p: &Pipeline, prepared: &Prepared) -> u64 {
+fn bitmaps(p: &Pipeline, rows: u64) -> u64 {
     if p.encoding != Encoding::Bitmap || !p.rules.contains(&Rule::KnownPositive) {
         return 0;
     }
-    bitmap_bytes(p.batch_size) as u64 * p.row_group_rows.min(prepared.composed.head().rows() as u64)
+    bitmap_bytes(p.batch_size) as u64 * p.row_group_rows.min(rows)
+}
+
+/// What is held for a row group, while it is encoded and the one before is written.
+fn in_flight(p: &Pipeline, row_bytes: u64, payload: u64, rows: u64) -> u64 {
+    IN_FLIGHT + 2 * Cuts::row_group_bytes(p, row_bytes).min(payload) + 2 * bitmaps(p, rows)
+}
+
+/// Row groups that are encoded side by side in so many bytes.
+fn row_groups_in(bytes: u64, in_flight: u64) -> u64 {
+    (bytes / 2 / in_flight).clamp(1, rayon::current_num_threads() as u64)
+}
+
+/// Row groups of a part that are encoded side by side, in `limit` bytes or half of what is free.
+pub fn row_groups_at_a_time(p: &Pipeline, source: &Source, limit: Option<u64>) -> usize {
+    let all = limit.unwrap_or_else(half_of_free);
+    row_groups_in(all, in_flight(p, source.row_bytes(), u64::MAX, source.rows.into())) as usize
 }
 
 /// Shares out `limit`, or half of what is free.
@@ -44,11 +62,10 @@ pub fn budget(p: &Pipeline, prepared: &Prepared, limit: Option<u64>) -> Budget {
     let keys = KeyBytes::of(p, prepared);
     let payload = payload_bytes(p, prepared);
     // One is encoded while another is written.
-    let in_flight = IN_FLIGHT
-        + 2 * Cuts::row_group_bytes(p, prepared.source.row_bytes()).min(payload.in_parts)
-        + 2 * bitmaps(p, prepared);
+    let rows = prepared.composed.head().rows();
+    let in_flight = in_flight(p, prepared.source.row_bytes(), payload.in_parts, rows as u64);
     let beside_keys = all.saturating_sub(keys.held);
-    let row_groups = (beside_keys / 2 / in_flight).clamp(1, rayon::current_num_threads() as u64);
+    let row_groups = row_groups_in(beside_keys, in_flight);
     let parts = if payload.whole + keys.held > all { 3 * payload.in_parts / MOST_PARTITIONS as u64 } else { 0 };
     let least = keys.composing.max(keys.held + 2 * in_flight + parts);
     Budget {
@@ -107,6 +124,12 @@ pub fn payload_bytes(p: &Pipeline, prepared: &Prepared) -> PayloadBytes {
         };
         bytes.whole += kept(decoded, whole);
         bytes.in_parts += kept(decoded, in_parts);
+    }
+    // The value of each item, for their table.
+    if let (Some(item), Ok(Some(column))) = (&keys.shape().item, item_column(p, source)) {
+        let values = kept(source.decoded_bytes(column), item.len());
+        bytes.whole += values;
+        bytes.in_parts += values;
     }
     bytes
 }

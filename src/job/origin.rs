@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::rows::LoadedPart;
+use super::parts::LoadedPart;
 use crate::classes::Classes;
 use crate::keys::KeyView;
 use crate::payload::WantedRow;
