@@ -43,7 +43,7 @@ fn main() {
         items.rows.iter().for_each(|item| counts[*item as usize] += 1);
         LogQ::of_one_pool(&counts)
     });
-    let columns = Columns { pipeline: &pipeline, plane, plan, positives, log_q: log_q.as_ref() };
+    let columns = Columns { pipeline: &pipeline, plane, plan, positives, log_q: log_q.as_ref(), sampled: &[] };
     // As a run does.
     batchwright::heap::keep_freed(None);
     let (generated, masks) = generate(&columns);

@@ -112,7 +112,7 @@ pub fn check(expectations: &[Expectation], figures: &Figures, baseline: Option<&
 }
 
 /// Metrics that are shares of all pairs.
-const RATES_OF_PAIRS: [&str; 3] = ["same_user_rate", "excluded_rate", "false_negative_rate"];
+const RATES_OF_PAIRS: [&str; 4] = ["same_user_rate", "excluded_rate", "false_negative_rate", "unmasked_rate"];
 
 fn one(e: &Expectation, figures: &Figures, baseline: Option<&Figures>) -> Checked {
     let empty = figures.get("counts.rows_out").copied().flatten() == Some(0.0);

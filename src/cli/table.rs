@@ -73,7 +73,9 @@ pub fn metrics(m: &Metrics, baselines: Option<&Baselines>) -> String {
     type Pick = fn(&Baseline) -> Option<f64>;
     let none: Pick = |_| None;
     let rows: Vec<(&str, String, Pick, bool)> = vec![
-        ("same-user pairs (false negatives, unmasked)", percent(m.same_user_rate), |b| b.same_user_rate, true),
+        ("same-user pairs, before masking", percent(m.same_user_rate), |b| b.same_user_rate, true),
+        ("candidates that the anchor's identity knows (sampled)", share(m.false_negative_rate), none, true),
+        ("of these, offered by the mask", share(m.unmasked_rate), none, true),
         ("pairs excluded by the mask", percent(m.excluded_rate), none, true),
         ("rows that meet their identity's other class", share(m.match_rate), |b| b.match_rate, true),
         ("identities in a batch", format!("{:.2}", m.users_per_batch.mean), |b| b.users_per_batch, false),

@@ -12,7 +12,7 @@ use crate::keys::{Codes, KeyView};
 use crate::negatives::Columns;
 use crate::pipeline::{Field, Pipeline};
 use crate::spill::Column;
-use crate::stats::{BatchStats, Counts, Metrics, Users, co_user_ratio};
+use crate::stats::{BatchStats, Counts, Metrics, Users, co_user_ratio, sampled_batches};
 
 /// What was composed, in numbers.
 #[derive(Debug, Clone, Serialize)]
@@ -87,6 +87,7 @@ pub fn measure(p: &Pipeline, prepared: &Prepared) -> Result<Measured> {
 /// Counts and metrics of a plan, measured without writing it.
 pub fn figures(p: &Pipeline, prepared: &Prepared) -> Result<Figures> {
     let mut stats: Vec<BatchStats> = Vec::with_capacity(prepared.composed.head().batches());
+    let sampled = sampled_batches(p.seed, prepared.composed.head().batches());
     prepared.composed.each_part(&prepared.keys, |part| {
         let columns = Columns {
             pipeline: p,
@@ -94,6 +95,7 @@ pub fn figures(p: &Pipeline, prepared: &Prepared) -> Result<Figures> {
             plan: &part.plan,
             positives: prepared.positives.as_ref(),
             log_q: None,
+            sampled: &sampled,
         };
         let measured = part.plan.batches.clone().into_par_iter().map(|batch| columns.stats(batch));
         stats.extend(measured.collect::<Result<Vec<_>>>()?);

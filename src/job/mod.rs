@@ -39,6 +39,7 @@ use crate::negatives::LogQOfBatches;
 use crate::pipeline::Pipeline;
 use crate::progress::Progress;
 use crate::schema;
+use crate::stats::sampled_batches;
 use crate::store::{self, Staging};
 
 /// What is not part of the pipeline and enters no output byte.
@@ -74,7 +75,8 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
 
     let items = prepared.keys.shape().item.is_some().then_some(&prepared.facts.items.rows);
     let log_q = items.map(|counts| LogQOfBatches::new(&prepared.keys, composed, counts, &prepared.room)).transpose()?;
-    let output = output::Output::new(p, source, positives.as_ref(), log_q)?;
+    let sample = sampled_batches(p.seed, composed.head().batches());
+    let output = output::Output::new(p, source, positives.as_ref(), log_q)?.sampling(sample);
     let order = items::ItemOrder::new(&prepared);
     let head = composed.head();
     let cuts = Cuts::new(p, head, source.row_bytes());

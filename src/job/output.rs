@@ -56,6 +56,8 @@ pub struct Output<'a> {
     positives: Option<&'a Positives>,
     /// Where an item is mapped.
     log_q: Option<LogQOfBatches>,
+    /// Batches whose false negatives are counted.
+    sampled: Vec<usize>,
 }
 
 impl<'a> Output<'a> {
@@ -84,7 +86,22 @@ impl<'a> Output<'a> {
             .collect();
         let mut fields: Vec<FieldRef> = carried.iter().map(|c| Arc::clone(&c.field)).collect();
         fields.extend(Generated::of(p).into_iter().map(|g| Arc::new(g.field(p.batch_size))));
-        Ok(Output { pipeline: p, carried, fields, item: item_column(p, source)?, positives, log_q })
+        Ok(Output {
+            pipeline: p,
+            carried,
+            fields,
+            item: item_column(p, source)?,
+            positives,
+            log_q,
+            sampled: Vec::new(),
+        })
+    }
+
+    /// Counts false negatives in these batches.
+    #[must_use]
+    pub fn sampling(mut self, batches: Vec<usize>) -> Self {
+        self.sampled = batches;
+        self
     }
 
     pub fn schema(&self) -> SchemaRef {
@@ -206,6 +223,7 @@ impl<'a> Output<'a> {
             plan: &part.keys.plan,
             positives: self.positives,
             log_q: log_q.as_deref(),
+            sampled: &self.sampled,
         };
         let generate = |batch: usize| columns.batch(batch);
         let generated: Vec<BatchColumns> = batches.clone().into_par_iter().map(generate).collect::<Result<_>>()?;

@@ -14,7 +14,7 @@ use crate::error::{Error, Place, Result};
 use crate::identity::{Gathered, KeyBuilder, KeyColumns, LeftOut, Tokenizer};
 use crate::keys::{Key, Keys};
 use crate::negatives::Positives;
-use crate::pipeline::{Field, Pipeline, Rule};
+use crate::pipeline::{Field, Pipeline};
 use crate::progress::Progress;
 use crate::source::Source;
 use crate::spill::{MOST_PARTITIONS, Room};
@@ -119,8 +119,8 @@ pub fn composed(
 
     progress.stage("deduplicating", 0);
     let mut facts = Facts::before_dedup(&keys)?;
-    let wanted = p.positives || p.rules.contains(&Rule::KnownPositive);
-    let positives = wanted.then(|| positives(&keys)).transpose()?;
+    // Known positives say how many false negatives there are, whatever the rules are.
+    let positives = p.item.as_ref().map(|_| positives(&keys)).transpose()?;
     let rows = keys.len();
     if !p.dedup_key.is_empty() {
         let survivors = dedup::survivors_of(&keys, &p.dedup_key, p.keep, &room)?;

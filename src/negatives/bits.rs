@@ -50,17 +50,9 @@ impl Bits {
         self.ones
     }
 
-    /// Number of set slots that are also set in a row of a stored mask.
-    pub fn overlap(&self, stored: &[u8]) -> u64 {
-        let (whole, tail) = stored.as_chunks::<8>();
-        let mut last = [0; 8];
-        last[..tail.len()].copy_from_slice(tail);
-        let both = || self.words.iter().zip(whole.iter().chain([&last])).map(|(own, w)| own & u64::from_le_bytes(*w));
-        // Nearly always there is none, which takes no counting.
-        if both().fold(0, |all, word| all | word) == 0 {
-            return 0;
-        }
-        both().map(|word| u64::from(word.count_ones())).sum()
+    /// Number of slots that are set in both.
+    pub fn overlap(&self, other: &Bits) -> u64 {
+        self.words.iter().zip(&other.words).map(|(own, other)| u64::from((own & other).count_ones())).sum()
     }
 
     /// The set slots, ascending.

@@ -7,6 +7,7 @@ use arrow::array::{Array, ArrayRef, BooleanArray, Float32Array, Int32Array, Int6
 use arrow::datatypes::DataType;
 
 use super::batch::BatchMasks;
+use super::false_negatives::false_negatives;
 use super::known_positive::Positives;
 use super::log_q::LogQ;
 use super::patterns::{Patterns, measure};
@@ -17,7 +18,7 @@ use crate::error::Result;
 use crate::keys::KeyView;
 use crate::pipeline::Pipeline;
 use crate::schema::Generated;
-use crate::stats::BatchStats;
+use crate::stats::{BatchStats, FalseNegatives};
 
 /// Everything that generated columns are made of: of a dataset, or of consecutive batches of it.
 pub struct Columns<'a> {
@@ -27,6 +28,8 @@ pub struct Columns<'a> {
     pub positives: Option<&'a Positives>,
     /// Where an item is mapped.
     pub log_q: Option<&'a LogQ>,
+    /// Batches whose false negatives are counted, ascending.
+    pub sampled: &'a [usize],
 }
 
 /// A batch's generated columns, in the order of [`Generated::of`], one value a slot.
@@ -54,6 +57,7 @@ impl Columns<'_> {
     pub fn stats(&self, batch: usize) -> Result<BatchStats> {
         let (mut masks, mut stats) = self.masks(batch);
         measure(self.pipeline, &mut masks, &mut stats)?;
+        stats.false_negatives = self.false_negatives(batch, &mut masks);
         Ok(stats)
     }
 
@@ -63,6 +67,7 @@ impl Columns<'_> {
         let generated = Generated::of(self.pipeline);
         let same_user = generated.contains(&Generated::SameUser);
         let patterns = Patterns::new(self.pipeline, &mut masks, same_user, &mut stats)?;
+        stats.false_negatives = self.false_negatives(batch, &mut masks);
         let first_only = generated.contains(&Generated::RequestSlot);
         let requests = if first_only { self.request_slots(batch) } else { Vec::new() };
         let array = |column: Generated| self.array(column, batch, &masks, &requests, &patterns);
@@ -74,6 +79,19 @@ impl Columns<'_> {
         let stats = BatchStats::of(self.pipeline, self.plane, batch, self.plan.batch(batch), &masks.users);
         let copies = self.plan.copies(batch).iter().filter(|ordinal| **ordinal > 0).count() as u32;
         (masks, BatchStats { copies, ..stats })
+    }
+
+    fn false_negatives(&self, batch: usize, masks: &mut BatchMasks<'_>) -> Option<FalseNegatives> {
+        let positives = self.positives.filter(|_| self.sampled.binary_search(&batch).is_ok())?;
+        let rows = self.plan.batch(batch);
+        let codes: Vec<u32> = rows.iter().map(|row| self.plane.identity.rows[*row as usize]).collect();
+        false_negatives(masks, positives, &codes, &self.anchors(batch))
+    }
+
+    /// Whether each slot is an anchor.
+    fn anchors(&self, batch: usize) -> Vec<bool> {
+        let anchor = |(slot, row): (usize, &u32)| self.plane.is_positive(*row) && !self.plan.is_padding(batch, slot);
+        self.plan.batch(batch).iter().enumerate().map(anchor).collect()
     }
 
     fn array(
@@ -99,11 +117,7 @@ impl Columns<'_> {
                 [] => ints(vec![0; rows.len()]),
                 copies => ints(copies.iter().map(|ordinal| *ordinal as i32).collect()),
             },
-            Generated::Anchor => {
-                let anchor =
-                    |(slot, row): (usize, &u32)| Some(plane.is_positive(*row) && !plan.is_padding(batch, slot));
-                Arc::new(rows.iter().enumerate().map(anchor).collect::<BooleanArray>())
-            }
+            Generated::Anchor => Arc::new(BooleanArray::from(self.anchors(batch))),
             Generated::User => tokens(&plane.identity),
             Generated::Item => tokens(plane.item.as_ref().unwrap_or(&plane.identity)),
             Generated::UserSlot => classes(&masks.users),

@@ -8,6 +8,7 @@ mod batch;
 mod bits;
 mod class_bits;
 mod columns;
+mod false_negatives;
 mod known_positive;
 mod log_q;
 mod log_q_of_batches;

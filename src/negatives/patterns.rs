@@ -33,13 +33,11 @@ impl Patterns {
         let slots = p.encoding == Encoding::Slots;
         let mut bitmaps = Vec::with_capacity(if slots { 0 } else { kinds.len() * width });
         let mut lists = SlotLists::default();
-        let valid = walk(p, masks, &kinds, stats, |excluded, first, members, stats| {
+        let valid = walk(p, masks, &kinds, stats, |excluded, first| {
             if slots {
                 lists.push(excluded.slots());
             } else {
-                let start = bitmaps.len();
                 excluded.append_negatives(kinds.of.len(), first, width, &mut bitmaps);
-                stats.offered_exclusions += excluded.overlap(&bitmaps[start..]) * u64::from(members);
             }
         })?;
         let negatives = match slots {
@@ -69,17 +67,17 @@ impl Patterns {
 /// Adds what a batch's masks say to its statistics, without keeping them.
 pub fn measure(p: &Pipeline, masks: &mut BatchMasks<'_>, stats: &mut BatchStats) -> Result<()> {
     let kinds = masks.kinds();
-    walk(p, masks, &kinds, stats, |_, _, _, _| {}).map(|_| ())
+    walk(p, masks, &kinds, stats, |_, _| {}).map(|_| ())
 }
 
-/// Calls `each` with the exclusions of each kind of row, a slot of that kind and their number. Gives the number of valid negatives
+/// Calls `each` with the exclusions of each kind of row, and a slot of that kind. Gives the number of valid negatives
 /// by kind.
 fn walk(
     p: &Pipeline,
     masks: &mut BatchMasks<'_>,
     kinds: &Classes,
     stats: &mut BatchStats,
-    mut each: impl FnMut(&super::Bits, u32, u32, &mut BatchStats),
+    mut each: impl FnMut(&super::Bits, u32),
 ) -> Result<Vec<i32>> {
     let rows = kinds.of.len() as u32;
     let mut valid = Vec::with_capacity(kinds.len());
@@ -96,7 +94,7 @@ fn walk(
             ));
         }
         valid.push(mask.valid as i32);
-        each(mask.excluded, first, number, stats);
+        each(mask.excluded, first);
     }
     Ok(valid)
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::false_negatives::FalseNegatives;
 use crate::classes::Classes;
 use crate::keys::{KeyView, Labels};
 use crate::pipeline::{Field, Pipeline};
@@ -26,8 +27,8 @@ pub struct BatchStats {
     pub copies: u32,
     /// The first and the last, in the unit of the time column, where one is mapped.
     pub time: Option<(i64, i64)>,
-    /// Excluded pairs that the stored mask offers as negatives all the same.
-    pub offered_exclusions: u64,
+    /// Where an item is mapped, in batches of the sample.
+    pub false_negatives: Option<FalseNegatives>,
 }
 
 impl BatchStats {

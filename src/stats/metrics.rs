@@ -37,7 +37,8 @@ pub struct Counts {
 pub struct Metrics {
     pub same_user_rate: f64,
     pub excluded_rate: f64,
-    pub false_negative_rate: f64,
+    pub false_negative_rate: Option<f64>,
+    pub unmasked_rate: Option<f64>,
     pub match_rate: Option<f64>,
     pub users_per_batch: Spread,
     pub max_rows_per_user: Spread,
@@ -68,10 +69,15 @@ impl Metrics {
         let all = |f: &dyn Fn(&BatchStats) -> Option<u32>| -> Option<u64> {
             batches.iter().map(|b| f(b).map(u64::from)).sum()
         };
+        let sampled = batches.iter().filter_map(|b| b.false_negatives).reduce(|mut all, own| {
+            all.add(own);
+            all
+        });
         Metrics {
             same_user_rate: ratio(sum(&|b| b.same_user_pairs), pairs),
             excluded_rate: ratio(excluded, pairs),
-            false_negative_rate: ratio(sum(&|b| b.offered_exclusions), pairs),
+            false_negative_rate: sampled.map(|all| ratio(all.known, all.candidates)),
+            unmasked_rate: sampled.map(|all| ratio(all.unmasked, all.candidates)),
             match_rate: all(&|b| b.matched_rows).map(|matched| ratio(matched, rows)),
             users_per_batch: spread(&|b| b.users.into()),
             max_rows_per_user: spread(&|b| b.max_rows_per_user.into()),

@@ -1,6 +1,7 @@
 //! A dataset as its manifest describes it.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -8,7 +9,7 @@ use serde_json::Value;
 use crate::error::{Error, Place, Result};
 use crate::pipeline::MAX_RANKS;
 use crate::schema;
-use crate::stats::Baselines;
+use crate::stats::{Baselines, sampled_batches};
 use crate::store;
 
 /// What the manifest records.
@@ -55,6 +56,7 @@ pub struct Dataset {
     pub recorded: Recorded,
     pub batch_size: usize,
     pub ranks: usize,
+    sampled: OnceLock<Vec<usize>>,
 }
 
 impl Dataset {
@@ -85,7 +87,8 @@ impl Dataset {
         if batch_size % ranks != 0 {
             return Err(bad(format!("{ranks} ranks do not divide batches of {batch_size}")));
         }
-        Ok(Dataset { root: root.to_path_buf(), batch_size: batch_size as usize, ranks: ranks as usize, recorded })
+        let (batch_size, ranks) = (batch_size as usize, ranks as usize);
+        Ok(Dataset { root: root.to_path_buf(), batch_size, ranks, recorded, sampled: OnceLock::new() })
     }
 
     /// Whether no batch holds two windows, so that each window's last batch may be short.
@@ -96,6 +99,15 @@ impl Dataset {
     /// Rows of a batch that one rank reads.
     pub fn slice(&self) -> usize {
         self.batch_size / self.ranks
+    }
+
+    /// The batches whose false negatives the manifest's figures count, ascending.
+    pub fn sampled(&self) -> &[usize] {
+        self.sampled.get_or_init(|| {
+            // Ordinals of batches are 31 bits wide.
+            let batches = self.count("batches").min(i32::MAX as u64) as usize;
+            sampled_batches(self.value("compose.seed").as_u64().unwrap_or(0), batches)
+        })
     }
 
     /// A setting of the pipeline, such as "compose.mode"; empty if it is not there.

@@ -11,7 +11,7 @@ use super::finding::Findings;
 use super::prior::Prior;
 use super::rows::{BatchRows, ints};
 use crate::schema;
-use crate::stats::BatchStats;
+use crate::stats::{BatchStats, FalseNegatives};
 
 /// Slots of a row, as bits.
 type Bits = Vec<u64>;
@@ -54,6 +54,12 @@ pub fn check(
     let mut own: Bits = vec![0; words];
     let mut shut: Bits = vec![0; words];
     let mut undecided: Bits = vec![0; words];
+    // Without the input, what the dataset's own rows tell: a lower bound.
+    let witness_knows = witness.filter(|witness| witness.who_is_who).map(Witness::known);
+    let of_shards = Some(&prior.positives).filter(|known| !known.is_empty());
+    let known = witness_knows.or(of_shards).filter(|_| view.item.len() == rows);
+    let sampled = known.is_some() && dataset.sampled().contains(&(batch.number as usize));
+    stats.false_negatives = sampled.then(FalseNegatives::default);
     for slot in 0..rows {
         if let (Rule::Same(classes, of), Some(column)) = (&users, &same_user) {
             own.fill(0);
@@ -91,14 +97,29 @@ pub fn check(
         let name = if negatives.is_some() { schema::NEGATIVES } else { schema::EXCLUDED };
         compare(batch, findings, slot, name, (&open, &undecided), &stored, width, exact);
         let offered: u32 = stored.iter().map(|b| b.count_ones()).sum();
-        stats.offered_exclusions +=
-            words_of(&stored).zip(&shut).map(|(s, x)| u64::from((s & x).count_ones())).sum::<u64>()
-                - u64::from(stored.get(slot / 8).is_some_and(|b| b >> (slot % 8) & 1 == 1));
+        if let (Some(all), Some(known)) = (&mut stats.false_negatives, known)
+            && view.anchor.get(slot) == Some(&true)
+        {
+            all.add(false_negatives(view, known, slot, &stored));
+        }
         if valid.get(slot) != Some(&i64::from(offered)) {
             let problem = format!("it is {}, and the mask has {offered}", valid.get(slot).copied().unwrap_or(-1));
             findings.add_of_kind("counts of negatives", batch.finding(Some(slot), schema::VALID_NEGATIVES, problem));
         }
         stats.add_anchors(1, offered.min(rows as u32 - 1), rows as u32);
+    }
+}
+
+/// Other slots whose item the slot's identity knows, and which of them are stored as negatives.
+fn false_negatives(view: &View, known: &HashMap<i64, HashSet<i64>>, slot: usize, stored: &[u8]) -> FalseNegatives {
+    let items = known.get(&view.user[slot]);
+    let is_known = |j: &usize| view.item[*j] == view.item[slot] || items.is_some_and(|i| i.contains(&view.item[*j]));
+    let of_them: Vec<usize> = (0..view.rows).filter(|j| *j != slot).filter(is_known).collect();
+    let offered = |j: &&usize| stored.get(**j / 8).is_some_and(|byte| byte >> (**j % 8) & 1 == 1);
+    FalseNegatives {
+        candidates: view.rows as u64 - 1,
+        known: of_them.len() as u64,
+        unmasked: of_them.iter().filter(offered).count() as u64,
     }
 }
 

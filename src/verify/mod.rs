@@ -25,6 +25,7 @@ mod orders;
 mod prior;
 mod rows;
 mod second;
+mod sums;
 mod tables;
 mod totals;
 mod who;
@@ -67,7 +68,6 @@ pub fn verify(root: &Path, against: Option<&Pipeline>, sample: Option<f64>) -> R
     let sample = sample.map(|share| rows::at_least_one(share, dataset.count("batches")));
     let mut findings = Findings::default();
     let readable = files::check(&dataset, &mut findings);
-    let mut totals = totals::Totals::new(sample);
     let orders = orders::check(&dataset, &readable, &mut findings);
     let mut witness = against.map(|p| against::Witness::new(p, &dataset, &orders, &mut findings)).transpose()?;
     if let Some(witness) = &mut witness {
@@ -82,6 +82,7 @@ pub fn verify(root: &Path, against: Option<&Pipeline>, sample: Option<f64>) -> R
         witness.settle_items();
     }
     let witnessed = witness.as_ref().is_some_and(|witness| witness.who_is_who);
+    let mut totals = totals::Totals::new(sample, witnessed);
     let prior = prior::Prior::read(&dataset, &readable, witnessed);
     let wanted = match &witness {
         Some(witness) => rows::Wanted::all().with_second(witness.foreign()),
@@ -113,7 +114,7 @@ pub fn recompute(root: &Path) -> Result<(Recomputed, Vec<Finding>)> {
     let dataset = Dataset::open(root)?;
     let mut findings = Findings::default();
     let readable = files::open_all(&dataset, &mut findings);
-    let mut totals = totals::Totals::new(None);
+    let mut totals = totals::Totals::new(None, false);
     let mut quiet = Findings::default();
     let prior = prior::Prior::read(&dataset, &readable, false);
     let wanted = rows::Wanted::keys(&dataset, None);

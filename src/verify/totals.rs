@@ -11,6 +11,7 @@ use super::dataset::Dataset;
 use super::digest::digests;
 use super::finding::{Finding, Findings};
 use super::rows::BatchRows;
+use super::sums;
 use crate::schema;
 use crate::stats::{BatchStats, Counts, Metrics, co_user_ratio};
 
@@ -18,6 +19,8 @@ use crate::stats::{BatchStats, Counts, Metrics, co_user_ratio};
 pub struct Totals {
     pub(super) sample: Option<f64>,
     pub(super) stats: Vec<BatchStats>,
+    /// Whether all known positives are known.
+    knows_input: bool,
     rows: u64,
     /// Identities in reading order, as ordinals.
     reading: Vec<u32>,
@@ -62,9 +65,10 @@ pub fn example_keys(dataset: &Dataset, batch: &BatchRows) -> Vec<u128> {
 }
 
 impl Totals {
-    pub fn new(sample: Option<f64>) -> Self {
+    pub fn new(sample: Option<f64>, knows_input: bool) -> Self {
         Totals {
             sample,
+            knows_input,
             stats: Vec::new(),
             rows: 0,
             reading: Vec::new(),
@@ -235,11 +239,17 @@ impl Totals {
         let met = co_user_ratio(self.reading.as_slice(), &self.originals, &self.tokens, shape, seed);
         // What is in memory can be read.
         let met = met.unwrap_or_default();
-        Recomputed {
-            metrics: Metrics::new(&self.stats, &counts, dataset.batch_size, met),
-            counts,
-            stats: self.stats.clone(),
+        let mut metrics = Metrics::new(&self.stats, &counts, dataset.batch_size, met);
+        if !self.knows_input {
+            // Only the input tells all known positives: what is recorded counts, unless the dataset's own rows tell of more.
+            let known = |name: &str, own: Option<f64>| match (dataset.recorded.stats[name].as_f64(), own) {
+                (Some(recorded), own) => Some(recorded.max(own.unwrap_or(0.0))),
+                (None, own) => own,
+            };
+            metrics.false_negative_rate = known("false_negative_rate", metrics.false_negative_rate);
+            metrics.unmasked_rate = known("unmasked_rate", metrics.unmasked_rate);
         }
+        Recomputed { metrics, counts, stats: self.stats.clone() }
     }
 
     /// Compares with what is recorded; gives the notes.
@@ -255,10 +265,11 @@ impl Totals {
             return notes;
         }
         let recomputed = self.recomputed(dataset);
-        balance(dataset, &recomputed.counts, self.stats.iter().all(|s| s.requests.is_some()), findings);
+        sums::balance(dataset, &recomputed.counts, self.stats.iter().all(|s| s.requests.is_some()), findings);
         self.compare_metrics(dataset, &recomputed, findings);
+        sums::check_false_negatives(dataset, findings);
         self.check_caps(dataset, findings);
-        check_mixing(dataset, &recomputed, findings);
+        sums::check_mixing(dataset, &recomputed, findings);
         let whole = dataset.value("compose.window").is_null();
         if !whole {
             notes.push("caps and mixing are those of windows, whose ends a dataset does not show".into());
@@ -273,6 +284,9 @@ impl Totals {
         }
         if dataset.list("mask.rules").iter().any(|r| r == "known_positive") && !against {
             notes.push("known positives of rows that dedup dropped are proven with --against PIPELINE.toml".into());
+        }
+        if dataset.role("item").is_some() && !against {
+            notes.push("rates of false negatives are proven with --against PIPELINE.toml".into());
         }
         if !dataset.value("mask.positive").is_null() && !against {
             notes.push("mask.positive is proven with --against PIPELINE.toml".into());
@@ -343,54 +357,6 @@ impl Totals {
                 let problem = format!("item {token}: it is {}, and its share gives {expected}", seen.log_q);
                 findings.add_of_kind("logQ", Finding::of(schema::BATCHES, problem).column(schema::LOG_Q));
             }
-        }
-    }
-}
-
-/// Identities of user_spread should meet about as many others as in a random order; a stride lets the same ones meet again.
-const MIXING: f64 = 0.6;
-
-fn check_mixing(dataset: &Dataset, recomputed: &Recomputed, findings: &mut Findings) {
-    let counts = &recomputed.counts;
-    // Of few identities or batches, the ratio says little.
-    let whole = dataset.setting("compose.mode") == "user_spread"
-        && dataset.value("compose.window").is_null()
-        && counts.users >= 200
-        && counts.batches >= 10;
-    if let Some(ratio) = recomputed.metrics.co_user_ratio.filter(|ratio| whole && *ratio < MIXING) {
-        let problem =
-            format!("identities meet {ratio:.2} times as many others as in a random order: they are not mixed");
-        findings.add(Finding::of(schema::BATCHES, problem).column(schema::USER));
-    }
-}
-
-/// `told`: the requests of every batch could be counted.
-fn balance(dataset: &Dataset, seen: &Counts, told: bool, findings: &mut Findings) {
-    let count = |name: &str| dataset.count(name);
-    let out = count("filtered") + count("null_identity") + count("duplicates") + count("dropped");
-    if count("rows_in") + count("copies") != out + count("rows_out") {
-        let problem =
-            "counts do not balance: rows_in = filtered + null_identity + duplicates + dropped + (rows_out − copies)";
-        findings.add(Finding::of(schema::MANIFEST, problem));
-    }
-    let is_mapped = |role: &str| !dataset.columns(role).is_empty();
-    if let Some(mixed) = seen.mixed_requests.filter(|mixed| *mixed != count("mixed_requests")) {
-        let problem = format!("counts.mixed_requests is {}, and the shards give {mixed}", count("mixed_requests"));
-        findings.add(Finding::of(schema::MANIFEST, problem));
-    }
-    let pairs = [
-        ("rows_out", seen.rows_out, true),
-        ("copies", seen.copies, true),
-        ("users", seen.users, true),
-        ("items", seen.items, true),
-        ("requests", seen.requests, seen.requests > 0 || !is_mapped("request")),
-        ("batches", seen.batches, true),
-        ("max_requests_per_batch", seen.max_requests_per_batch, seen.requests > 0 && told || !is_mapped("request")),
-    ];
-    for (name, seen, known) in pairs {
-        if known && count(name) != seen {
-            let problem = format!("counts.{name} is {}, and the shards give {seen}", count(name));
-            findings.add(Finding::of(schema::MANIFEST, problem));
         }
     }
 }

@@ -9,6 +9,7 @@ use batchwright::keys::KeyView;
 use batchwright::negatives::{Columns, Positives};
 use batchwright::pipeline::{Encoding, Pipeline};
 use batchwright::schema::Generated;
+use batchwright::stats::FalseNegatives;
 use proptest::prelude::*;
 
 use crate::support::{Shape, compose, pipeline, plane};
@@ -70,7 +71,9 @@ fn assert_masks(p: &Pipeline, whole: &KeyView<'_>, plane: &KeyView<'_>) {
     }
     let rules: Vec<String> = p.rules.iter().map(|r| r.text()).collect();
     let composed = plan.plan();
-    let columns = Columns { pipeline: p, plane, plan: &composed, positives: Some(&positives), log_q: None };
+    let sampled: Vec<usize> = (0..plan.batches()).step_by(2).collect();
+    let columns =
+        Columns { pipeline: p, plane, plan: &composed, positives: Some(&positives), log_q: None, sampled: &sampled };
     for b in 0..plan.batches() {
         let out = columns.batch(b).expect("columns");
         let arrays: HashMap<&str, _> = Generated::of(p).into_iter().map(|g| g.name()).zip(&out.arrays).collect();
@@ -79,10 +82,12 @@ fn assert_masks(p: &Pipeline, whole: &KeyView<'_>, plane: &KeyView<'_>) {
         let at = Generated::of(p).iter().position(|g| g.name() == "bw_excluded");
         let lists: Vec<_> = at.map(|k| out.pieces(k, 0..rows.len()).collect()).unwrap_or_default();
         let lists = concat(&lists.iter().map(|l| l.as_ref()).collect::<Vec<_>>()).ok();
-        let (mut excluded_pairs, mut same_pairs) = (0u64, 0u64);
+        let (mut excluded_pairs, mut same_pairs, mut false_negatives) = (0u64, 0u64, FalseNegatives::default());
         let ints = |name: &str| arrays[name].as_primitive::<Int32Type>();
         for (i, &anchor) in rows.iter().enumerate() {
             let mut number = 0;
+            let at = plan.positions(b).start + i;
+            let is_anchor = plane.is_positive(anchor) && !plan.is_padding(at);
             let listed: Option<Vec<i32>> = (p.encoding == Encoding::Slots).then(|| {
                 lists.as_ref().expect("lists").as_list::<i32>().value(i).as_primitive::<Int32Type>().values().to_vec()
             });
@@ -108,18 +113,22 @@ fn assert_masks(p: &Pipeline, whole: &KeyView<'_>, plane: &KeyView<'_>) {
                     let items = &plane.item.as_ref().expect("items").rows;
                     let same_item = items[c as usize] == items[anchor as usize];
                     assert_eq!(ints("bw_item_slot").value(i) == ints("bw_item_slot").value(j), same_item);
+                    if i != j && is_anchor {
+                        let known = excluded("known_positive", plane, &known, anchor, c);
+                        let (candidates, unmasked) = (1, u64::from(known && !shut));
+                        false_negatives.add(FalseNegatives { candidates, known: u64::from(known), unmasked });
+                    }
                 }
             }
             assert_eq!(valid.value(i), number);
-            let at = plan.positions(b).start + i;
-            let anchor_expected = plane.is_positive(anchor) && !plan.is_padding(at);
-            assert_eq!(arrays["bw_anchor"].as_boolean().value(i), anchor_expected);
+            assert_eq!(arrays["bw_anchor"].as_boolean().value(i), is_anchor);
             assert_eq!(ints("bw_copy").value(i), plan.copy_at(at) as i32);
             let token = plane.identity.tokens[plane.identity.rows[anchor as usize] as usize] as u64 as i64;
             assert_eq!(arrays["bw_user"].as_primitive::<Int64Type>().value(i), token);
         }
         assert_eq!((out.stats.excluded_pairs, out.stats.same_user_pairs), (excluded_pairs, same_pairs));
-        assert_eq!(out.stats.offered_exclusions, 0);
+        assert_eq!(out.stats.false_negatives, (b % 2 == 0).then_some(false_negatives));
+        assert_eq!(columns.stats(b).expect("statistics").false_negatives, out.stats.false_negatives);
         // Slots are numbered by first appearance.
         let mut next = 0;
         for slot in ints("bw_user_slot").values() {

@@ -624,6 +624,26 @@ fn a_shard_of_another_run_is_found() {
 }
 
 #[test]
+fn rates_of_false_negatives_are_those_of_the_input() {
+    for name in ["false_negative_rate", "unmasked_rate"] {
+        let rate = |change: &dyn Fn(&mut Value)| {
+            let found = damaged(&["--set", "mask.rules=[\"same:identity\"]"], |project| {
+                manifest(project, |m| {
+                    assert!(m["stats"][name].as_f64().unwrap() > 0.01);
+                    change(&mut m["stats"][name]);
+                });
+            });
+            assert!(
+                found.iter().any(|f| f["problem"].as_str().unwrap().contains(&format!("stats.{name}"))),
+                "{found:?}"
+            );
+        };
+        rate(&|rate| *rate = (rate.as_f64().unwrap() - 1e-6).into());
+        rate(&|rate| *rate = Value::Null);
+    }
+}
+
+#[test]
 fn an_input_that_is_another_file_is_found() {
     for (key, value) in
         [("footer_xxh3_128", "0".repeat(32).into()), ("bytes", Value::from(7)), ("use", "history".into())]

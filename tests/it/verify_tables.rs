@@ -123,7 +123,7 @@ fn known_positives_offered_as_negatives_fail_a_check() {
     });
     let found = findings(&project, &[]);
     assert!(found.iter().any(|f| f["column"] == "bw_negatives"), "{found:#?}");
-    std::fs::write(project.path("expect.toml"), "[[expect]]\nmetric = \"false_negative_rate\"\nmax = 0.0\n").unwrap();
+    std::fs::write(project.path("expect.toml"), "[[expect]]\nmetric = \"unmasked_rate\"\nmax = 0.0\n").unwrap();
     let check = std::process::Command::new(env!("CARGO_BIN_EXE_batchwright"))
         .current_dir(project.path(""))
         .args(["check", "out", "--expect", "expect.toml"])

@@ -27,6 +27,7 @@ use crate::pipeline::{Pipeline, Rule};
 use crate::progress::Progress;
 use crate::schema;
 use crate::source::Source;
+use crate::stats::sampled_batches;
 use crate::store::{self, Staging};
 
 /// Writes and re-reads the files of a part, once all splits are scattered; the table of items is the last part.
@@ -76,10 +77,12 @@ impl Task<'_> {
         let head = &composed.head;
         let positions = head.positions(batches);
         let mut values = PartValues::read(&bundle::read_one(&work.part(part))?, positions.len(), &composed.columns)?;
-        let known = p.rules.contains(&Rule::KnownPositive);
+        let mut sample = sampled_batches(p.seed, head.batches());
+        sample.retain(|batch| batches.contains(batch));
+        let known = p.item.is_some() && (!sample.is_empty() || p.rules.contains(&Rule::KnownPositive));
         let known = known.then(|| positives::read(&work.positives(), &values)).transpose()?;
         let log_q = values.take_log_q(positions.start).map(LogQOfBatches::OfOnePool);
-        let output = Output::new(p, source, known.as_ref(), log_q)?;
+        let output = Output::new(p, source, known.as_ref(), log_q)?.sampling(sample);
         let loaded = LoadedPart::new(values.into_part(head, batches.clone()), |own, carriers| {
             let mut rows = rows_of(&output.origins(), own, carriers);
             rows.resize(output.columns(), 0);
