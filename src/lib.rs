@@ -9,6 +9,8 @@
 //!             │         keys, held or on file    plan    masks    │
 //!             └────────▶ payload ─────────────────────────────────┴▶ dataset ─▶ one rename
 //!                        columns, decoded once, gathered by the plan
+//!
+//!  stages:  job ─▶ scan, a split each ─▶ compose ─▶ scatter, a split each ─▶ write, a part each ─▶ commit
 //! ```
 //!
 //! Deciding happens on keys alone; payload moves once; nothing is visible until everything is proven. `job` is the only

@@ -36,35 +36,30 @@ pub fn by_code(codes: &[u32], range: Range<u32>) -> ByCode {
 fn by_runs(codes: &[u32], starts: &[u32], range: Range<u32>) -> ByCode {
     let of_runs: Vec<u32> = starts.iter().map(|at| codes[*at as usize]).collect();
     let sorted = one_by_one(&of_runs, range);
-    let mut rest = sorted.places.as_slice();
-    let parts = sorted.runs.chunks(sorted.runs.len().div_ceil(4 * rayon::current_num_threads()).max(1));
-    let parts: Vec<(&[(u32, u32)], &[u32])> = parts
-        .map(|codes| {
-            let (own, others) = rest.split_at(codes.iter().map(|(_, runs)| *runs as usize).sum());
-            rest = others;
-            (codes, own)
-        })
-        .collect();
-    let codes_end = codes.len() as u32;
-    let written_out = |(codes, mut runs): (&[(u32, u32)], &[u32])| {
-        let (mut places, mut numbers) = (Vec::new(), Vec::with_capacity(codes.len()));
-        for (code, number) in codes {
-            let before = places.len();
-            for run in runs.split_off(..*number as usize).unwrap_or_default() {
-                let end = starts.get(*run as usize + 1).copied();
-                places.extend(starts[*run as usize]..end.unwrap_or(codes_end));
-            }
-            numbers.push((*code, (places.len() - before) as u32));
-        }
-        ByCode { places, runs: numbers }
-    };
-    let parts: Vec<ByCode> = parts.into_par_iter().map(written_out).collect();
-    let mut all = ByCode { places: Vec::with_capacity(codes.len()), runs: Vec::with_capacity(sorted.runs.len()) };
-    for part in parts {
-        all.places.extend(part.places);
-        all.runs.extend(part.runs);
+    let run = |run: u32| starts[run as usize]..starts.get(run as usize + 1).map_or(codes.len() as u32, |next| *next);
+    let mut places = vec![0; codes.len()];
+    // A few codes, their runs, and where the places of these go.
+    let mut tasks = Vec::new();
+    let (mut runs, mut rest) = (sorted.places.as_slice(), places.as_mut_slice());
+    for codes in sorted.runs.chunks(sorted.runs.len().div_ceil(4 * rayon::current_num_threads()).max(1)) {
+        let own = runs.split_off(..codes.iter().map(|(_, runs)| *runs as usize).sum()).unwrap_or_default();
+        let out = rest.split_off_mut(..own.iter().map(|own| run(*own).len()).sum()).unwrap_or_default();
+        tasks.push((codes, own, out));
     }
-    all
+    let write_out = |(codes, mut runs, mut out): (&[(u32, u32)], &[u32], &mut [u32])| {
+        let of_code = |(code, number): &(u32, u32)| {
+            let mut rows = 0;
+            for own in runs.split_off(..*number as usize).unwrap_or_default().iter().map(|own| run(*own)) {
+                rows += own.len() as u32;
+                let own_out = out.split_off_mut(..own.len()).unwrap_or_default();
+                own_out.iter_mut().zip(own).for_each(|(out, place)| *out = place);
+            }
+            (*code, rows)
+        };
+        codes.iter().map(of_code).collect()
+    };
+    let runs: Vec<Vec<(u32, u32)>> = tasks.into_par_iter().map(write_out).collect();
+    ByCode { places, runs: runs.concat() }
 }
 
 /// Sorts the places of codes, each by itself.

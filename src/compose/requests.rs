@@ -118,8 +118,12 @@ impl<'a> RequestRows<'a> {
                     let place = (places[by_first[request] as usize] + piece.start - starts[request]) as usize;
                     &rows[place..place + piece.rows as usize]
                 };
-                let placed: Vec<Vec<u32>> =
-                    pieces.par_chunks(1 << 12).map(|some| some.iter().flat_map(own).copied().collect()).collect();
+                let written_out = |some: &[Piece]| {
+                    let mut rows = Vec::with_capacity(some.iter().map(|piece| piece.rows as usize).sum());
+                    some.iter().for_each(|piece| rows.extend_from_slice(own(piece)));
+                    rows
+                };
+                let placed: Vec<Vec<u32>> = pieces.par_chunks(1 << 12).map(written_out).collect();
                 let mut placed = placed.concat();
                 let tail = placed.split_off(kept);
                 order.append(placed)?;

@@ -75,6 +75,7 @@ impl<'a> Spread<'a> {
             .min(chunks.len().div_ceil(rayon::current_num_threads() * 4))
             .max(1);
         let tasks: Vec<usize> = (0..chunks.len()).step_by(few).collect();
+        order.reserve(full * units);
         for side_by_side in tasks.chunks(rayon::current_num_threads() * 2) {
             let place = |chunk: &usize| -> Result<Vec<u32>> {
                 let all = *chunk..(*chunk + few).min(chunks.len());
@@ -105,6 +106,7 @@ impl<'a> Spread<'a> {
 fn dealt(deal: &Deal, units: Column<u32>, room: &Room) -> Result<Column<u32>> {
     let full = deal.full();
     let mut matrix = Column::new(room)?;
+    matrix.reserve(deal.blocks() * full);
     let ranges = deal.ranges(units.len().div_ceil(PIECE).max(rayon::current_num_threads() * 4));
     for few in ranges.chunks(rayon::current_num_threads() * 2) {
         let dealt: Vec<Vec<u32>> = few

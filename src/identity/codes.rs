@@ -4,19 +4,16 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::by_row::{ByRow, Coded, NO_VALUE};
 use super::runs::Run;
 use crate::error::{Error, Place, Result};
 use crate::spill::{Column, Exchange, Number, Room};
 
 const BITS: u32 = 8;
-
-/// The code of a row that is in no run.
-const NO_VALUE: u32 = u32::MAX;
 
 impl Number for Run {
     const BYTES: usize = 24;
@@ -154,7 +151,11 @@ impl Partitions {
             }
         }
         let ranks = Ranks::new(&tokens);
-        Ok(Settled { rows: by_row.ranked(&ranks, room)?, distinct: ranks.number(), tokens: joined(tokens) })
+        Ok(Settled {
+            rows: by_row.ranked(|code| ranks.of(code), room)?,
+            distinct: ranks.number(),
+            tokens: joined(tokens),
+        })
     }
 
     fn is_large(&self, column: usize, part: usize) -> bool {
@@ -199,91 +200,6 @@ impl Partitions {
                 .try_for_each(&mut each)
         })?;
         Ok(tokens)
-    }
-}
-
-/// Consecutive rows with one code: the rank of their token in its part above the part's number.
-#[derive(Clone, Copy)]
-struct Coded {
-    row: u32,
-    rows: u32,
-    code: u32,
-}
-
-/// Codes as they come, by row.
-enum ByRow {
-    Held(Vec<AtomicU32>),
-    /// (row, rows, code), and how many rows a partition has.
-    Filed {
-        parted: Exchange<[u32; 3]>,
-        size: usize,
-        rows: usize,
-    },
-}
-
-impl ByRow {
-    fn new(rows: usize, room: &Room) -> Self {
-        let number = room.partitions(rows);
-        if number == 1 && !room.is_on_file() {
-            return ByRow::Held(std::iter::repeat_with(|| AtomicU32::new(NO_VALUE)).take(rows).collect());
-        }
-        ByRow::Filed {
-            parted: Exchange::with_bytes(number, room.bytes, room),
-            size: rows.div_ceil(number).max(1),
-            rows,
-        }
-    }
-
-    fn is_filed(&self) -> bool {
-        matches!(self, ByRow::Filed { .. })
-    }
-
-    /// Takes codes in, or keeps them for [`ByRow::push`]; several cores do so at once.
-    fn keep(&self, coded: Coded, kept: &mut Vec<Coded>) {
-        match self {
-            ByRow::Held(codes) => {
-                let own = &codes[coded.row as usize..(coded.row + coded.rows) as usize];
-                own.iter().for_each(|code| code.store(coded.code, Ordering::Relaxed));
-            }
-            ByRow::Filed { .. } => kept.push(coded),
-        }
-    }
-
-    fn push(&mut self, coded: Coded) -> Result<()> {
-        match self {
-            ByRow::Held(_) => self.keep(coded, &mut Vec::new()),
-            ByRow::Filed { parted, size, .. } => {
-                let (mut row, end) = (coded.row as usize, (coded.row + coded.rows) as usize);
-                while row < end {
-                    let part = row / *size;
-                    let rows = end.min((part + 1) * *size) - row;
-                    parted.push(part, [row as u32, rows as u32, coded.code])?;
-                    row += rows;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The rank of each row's token.
-    fn ranked(self, ranks: &Ranks, room: &Room) -> Result<Column<u32>> {
-        let (parted, size, rows) = match self {
-            ByRow::Held(codes) => {
-                let ranked: Vec<u32> = codes.into_iter().map(|code| ranks.of(code.into_inner())).collect();
-                return Ok(ranked.into());
-            }
-            ByRow::Filed { parted, size, rows } => (parted, size, rows),
-        };
-        let mut codes = Column::new(room)?;
-        for part in 0..parted.len() {
-            let start = (part * size).min(rows);
-            let mut own = vec![ranks.of(NO_VALUE); size.min(rows - start)];
-            for [row, rows, code] in parted.take(part)? {
-                own[row as usize - start..][..rows as usize].fill(ranks.of(code));
-            }
-            codes.append(own)?;
-        }
-        Ok(codes)
     }
 }
 

@@ -7,6 +7,7 @@
 //! by byte, with test vectors, in [`canonical`].
 
 mod builder;
+mod by_row;
 pub mod canonical;
 mod chunk;
 mod codes;

@@ -77,6 +77,26 @@ impl Positives {
         Ok(Positives { starts, items, ..positives })
     }
 
+    /// Those of some identities; the others have none.
+    #[must_use]
+    pub fn only(self, wanted: &[bool]) -> Self {
+        let Positives { mut starts, mut items, mut dense } = self;
+        let mut end = 0;
+        for (identity, wanted) in wanted.iter().enumerate() {
+            let list = starts[identity] as usize..starts[identity + 1] as usize;
+            starts[identity] = end as u32;
+            if *wanted {
+                items.copy_within(list.clone(), end);
+                end += list.len();
+            }
+        }
+        starts[wanted.len()] = end as u32;
+        items.truncate(end);
+        items.shrink_to_fit();
+        dense.retain(|identity, _| wanted[*identity as usize]);
+        Positives { starts, items, dense }
+    }
+
     /// Bytes that they take.
     pub fn bytes(&self) -> u64 {
         let dense: usize = self.dense.values().map(|bits| 8 * bits.len()).sum();
@@ -246,6 +266,22 @@ mod tests {
 
     use super::*;
     use crate::keys::Codes;
+
+    #[test]
+    fn some_identities_keep_their_items() {
+        let codes = |rows: Vec<u32>, len: u32| Codes::new(rows, (0..u128::from(len)).collect());
+        let plane = KeyView {
+            input_row: (0..7).collect(),
+            identity: codes(vec![0, 0, 1, 2, 2, 2, 3], 5),
+            item: Some(codes(vec![4, 1, 1, 0, 3, 3, 2], 5)),
+            ..KeyView::default()
+        };
+        let some = Positives::new(&plane).only(&[false, true, true, false, true]);
+        assert_eq!(
+            (0..5).map(|k| some.of(k).to_vec()).collect::<Vec<_>>(),
+            [vec![], vec![1], vec![0, 3], vec![], vec![]]
+        );
+    }
 
     #[test]
     fn short_long_and_dense_lists_give_what_a_set_gives() {

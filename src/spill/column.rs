@@ -61,13 +61,20 @@ impl<T: Number> Column<T> {
         Ok(())
     }
 
-    /// Appends numbers, which are not copied if they are the first.
+    /// Makes ready for so many more numbers, if the column is held.
+    pub fn reserve(&mut self, more: usize) {
+        if let Store::Held(numbers) = &mut self.0 {
+            numbers.reserve_exact(more);
+        }
+    }
+
+    /// Appends numbers, which are not copied if the column is new.
     ///
     /// # Errors
     /// The file can't be written.
     pub fn append(&mut self, more: Vec<T>) -> Result<()> {
         match &mut self.0 {
-            Store::Held(numbers) if numbers.is_empty() => *numbers = more,
+            Store::Held(numbers) if numbers.capacity() == 0 => *numbers = more,
             _ => self.extend(&more)?,
         }
         Ok(())

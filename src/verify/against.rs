@@ -128,7 +128,7 @@ impl Witness {
         let mut keys: HashMap<u128, u32> = HashMap::new();
         let mut times: Vec<i128> = Vec::new();
         let found = discover(&p.shards)?.files;
-        inputs::compare(dataset, &found, findings)?;
+        inputs::compare(p, dataset, &found, findings)?;
         let predicates = Predicates::new(p, found.clone())?;
         let carried = files::payload_names(dataset);
         let inputs: Vec<InputFile> =

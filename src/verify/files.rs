@@ -125,7 +125,8 @@ pub fn open_all(dataset: &Dataset, findings: &mut Findings) -> Vec<Readable> {
     out
 }
 
-fn footer_of(path: &std::path::Path) -> Option<ArrowReaderMetadata> {
+/// A file's footer; `None` where it can't be read.
+pub fn footer_of(path: &std::path::Path) -> Option<ArrowReaderMetadata> {
     let file = store::open(path).ok()?;
     crate::source::unless_panic(|| ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).ok())?
 }

@@ -3,7 +3,9 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float32Array, Int32Array, Int64Array, ListArray, RecordBatch, StringArray};
+use arrow::array::{
+    ArrayRef, Float32Array, Int32Array, Int64Array, ListArray, RecordBatch, StringArray, TimestampMillisecondArray,
+};
 use arrow::datatypes::Int64Type;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding};
@@ -42,9 +44,9 @@ fn input() -> RecordBatch {
     ])
 }
 
-/// By column: whether it has a dictionary, its encodings, and how it is compressed, in the first row group of the first shard.
-fn encodings(project: &Project) -> impl Fn(&str) -> (bool, Vec<Encoding>, Compression) {
-    let file = File::open(project.path("out/batches/part-00000.parquet")).expect("a shard");
+/// By column: whether it has a dictionary, its encodings, and how it is compressed, in the first row group of a shard.
+fn encodings(project: &Project, part: usize) -> impl Fn(&str) -> (bool, Vec<Encoding>, Compression) {
+    let file = File::open(project.path(&format!("out/batches/part-{part:05}.parquet"))).expect("a shard");
     let group = SerializedFileReader::new(file).expect("Parquet").metadata().row_group(0).clone();
     move |name| {
         let chunk = group.columns().iter().find(|c| c.column_path().string() == name).expect("a column");
@@ -63,21 +65,24 @@ fn project(mask: &str) -> Project {
         output = {{ path = "out", row_group_rows = 640 }}
         "#
     ));
+    write_input(&project, &input());
+    project
+}
+
+fn write_input(project: &Project, batch: &RecordBatch) {
     let file = File::create(project.path("in.parquet")).expect("a file");
     let properties =
         WriterProperties::builder().set_dictionary_page_size_limit(16 << 10).set_data_page_size_limit(4096);
-    let batch = input();
     let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties.build())).expect("a writer");
-    writer.write(&batch).expect("rows");
+    writer.write(batch).expect("rows");
     writer.close().expect("a footer");
-    project
 }
 
 #[test]
 fn payload_keeps_only_dictionaries_that_serve_and_floats_and_integers_are_stored_as_they_compress() {
     let project = project(r#"["same:identity"]"#);
     project.succeed(&[]);
-    let of = encodings(&project);
+    let of = encodings(&project, 0);
     assert!(of("surface").0, "two values");
     assert!(!of("wide").0, "the input's dictionary overflowed");
     assert!(!of("profile").0, "repeats side by side in the input, not in batches of other users");
@@ -97,11 +102,42 @@ fn payload_keeps_only_dictionaries_that_serve_and_floats_and_integers_are_stored
 fn bitmaps_have_a_dictionary_where_rows_share_them() {
     let project = project(r#"["same:identity"]"#);
     project.succeed(&[]);
-    let of = encodings(&project);
+    let of = encodings(&project, 0);
     assert!(of("bw_same_user").0 && of("bw_negatives").0);
     // Whose positives are whose is different for each user and batch.
     let project = self::project(r#"["same:identity", "known_positive"]"#);
     project.succeed(&[]);
-    let of = encodings(&project);
+    let of = encodings(&project, 0);
     assert!(of("bw_same_user").0 && !of("bw_negatives").0);
+}
+
+#[test]
+fn each_shard_is_encoded_as_its_own_rows_ask() {
+    let project = Project::new(
+        r#"
+        input.shards = ["in.parquet"]
+        columns = { identity = "user", time = "ts" }
+        compose = { batch_size = 64, window = "1h" }
+        mask.rules = ["same:identity"]
+        output = { path = "out", row_group_rows = 640, shard_rows = 1280 }
+        "#,
+    );
+    let ints = |f: &dyn Fn(i64) -> i64| Arc::new(Int64Array::from_iter_values((0..ROWS).map(f))) as ArrayRef;
+    let later = |row: i64| row / (ROWS / 2);
+    let hours = (0..ROWS).map(|row| later(row) * 3_600_000);
+    let rows = table(vec![
+        ("user", ints(&|row| row % 300)),
+        ("ts", Arc::new(TimestampMillisecondArray::from_iter_values(hours))),
+        // Near one another in the first hour, noise in the second.
+        (
+            "value",
+            ints(&|row| if later(row) == 0 { 1_700_000_000_000 + noise(row) % 100_000 } else { noise(row) << 8 ^ row }),
+        ),
+    ]);
+    write_input(&project, &rows);
+    project.succeed(&[]);
+    let last = project.manifest()["shards"].as_array().expect("shards").len() - 1;
+    let (first, last) = (encodings(&project, 0)("value").1, encodings(&project, last)("value").1);
+    assert!(first.contains(&Encoding::DELTA_BINARY_PACKED), "{first:?}");
+    assert!(!last.contains(&Encoding::DELTA_BINARY_PACKED), "{last:?}");
 }

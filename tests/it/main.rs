@@ -28,6 +28,8 @@ mod identity;
 mod masks;
 // What does not fit the memory limit.
 mod memory;
+// Which identities meet, beside orders that the caps allow.
+mod meeting;
 // Whatever the memory has room for, and however keys are parted, the plan is the same.
 mod partitions;
 // logQ: each item's share of its pool.

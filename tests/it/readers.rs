@@ -60,6 +60,16 @@ fn stock_readers_find_whole_batches_and_what_the_identities_say() {
 }
 
 #[test]
+fn stock_pyarrow_tells_what_each_generated_column_means() {
+    let Some(python) = python() else { return };
+    let project = Project::new("");
+    samples(&project);
+    for dataset in ["out/feed_user_spread", "out/feed_ranks_packed"] {
+        run(&python, "meanings.py", &[&project.path(dataset)], &project.path(""));
+    }
+}
+
+#[test]
 fn the_readme_s_python_runs() {
     let Some(python) = python() else { return };
     let project = Project::new("");

@@ -617,10 +617,16 @@ fn identities_by_their_first_letter_are_caught() {
 
 #[test]
 fn a_shard_of_another_run_is_found() {
-    let found = damaged(&[], |project| {
-        manifest(project, |m| m["run_id"] = "0".repeat(32).into());
+    let found = damaged(&[], |p| {
+        let run = p.manifest()["run_id"].as_str().unwrap().to_owned();
+        let mut bytes = std::fs::read(shard(p, 1)).unwrap();
+        let at = bytes.windows(run.len()).rposition(|text| text == run.as_bytes()).unwrap();
+        bytes[at] = if bytes[at] == b'0' { b'1' } else { b'0' };
+        std::fs::write(shard(p, 1), bytes).unwrap();
+        seal(p, &shard(p, 1));
     });
-    assert!(found.iter().any(|finding| finding["problem"].as_str().unwrap().contains("batchwright.run")), "{found:?}");
+    assert_places(&found, &[("batches/part-00001.parquet", "")]);
+    assert!(found[0]["problem"].as_str().unwrap().starts_with("its footer says batchwright.run = "), "{found:#?}");
 }
 
 #[test]

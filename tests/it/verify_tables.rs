@@ -218,7 +218,15 @@ fn the_input_must_be_the_one_that_was_composed() {
     assert_eq!(findings(&project, &["--against", "pipeline.toml"]), Vec::<Value>::new());
     write_parquet(&project.path("in.parquet"), &[rows(4)]);
     let found = findings(&project, &["--against", "pipeline.toml"]);
-    assert!(problems(&found)[0].ends_with("is not the file that was composed"), "{found:#?}");
+    assert!(
+        problems(&found)[0].starts_with("the input \"in.parquet\" is not the file that was composed"),
+        "{found:#?}"
+    );
+    // The same file by another name.
+    write_parquet(&project.path("in.parquet"), &[rows(3)]);
+    std::fs::rename(project.path("in.parquet"), project.path("other.parquet")).unwrap();
+    let found = findings(&project, &["--against", "pipeline.toml", "--set", "input.shards=[\"other.parquet\"]"]);
+    assert!(problems(&found)[0].ends_with("path was \"in.parquet\", and is \"other.parquet\""), "{found:#?}");
 }
 
 #[test]
