@@ -6,6 +6,7 @@ use std::path::Path;
 use arrow::datatypes::{Float32Type, Int64Type, UInt32Type};
 
 use super::super::Settings;
+use super::super::advice::warnings;
 use super::super::baselines::baselines;
 use super::super::decoder::SourceDecoder;
 use super::super::figures::measure;
@@ -15,6 +16,7 @@ use super::super::origin::Origin;
 use super::super::output::Output;
 use super::super::prepare::{composed, gather};
 use super::super::routes::Routes;
+use super::super::rules::rule_shares;
 use super::super::scan::Scanner;
 use super::bundle::{self, Bundle};
 use super::folder::{Opened, Work, nth};
@@ -159,6 +161,7 @@ pub fn compose(p: &Pipeline, settings: &Settings, root: &Path, progress: &Progre
     let tables = write_positives(p, &prepared, &tables)?.into_iter().collect();
     let columns = prepared.keys.shape().columns.iter().map(|(name, _)| name.clone()).collect();
     let (measured, baselines) = rayon::join(|| measure(p, &prepared), || baselines(p, &prepared));
+    warnings(p, &prepared, &rule_shares(p, &prepared)?).iter().for_each(|line| progress.warn(line));
     let composed = ComposedRecord {
         head: head.clone(),
         parts,

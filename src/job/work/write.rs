@@ -148,24 +148,26 @@ impl Task<'_> {
 
     /// The payload of a part, out of the pieces of all splits.
     fn payload(&self, part: usize, types: &[DataType], rows: &[usize]) -> Result<Payload> {
-        let mut files = Vec::new();
         let mut all = Vec::new();
         for split in 0..self.record.splits.len() {
             let (bytes, index) = self.work.pieces(split);
-            let own = pieces_of(&index, &bytes, part)?;
-            all.extend(own.into_iter().map(|piece| (piece, files.len())));
-            files.push((store::open(&bytes)?, bytes));
+            all.extend(pieces_of(&index, &bytes, part)?.into_iter().map(|piece| (piece, split)));
         }
         all.sort_unstable();
         if all.iter().any(|(piece, _)| piece.column >= types.len()) {
             return Err(bundle::damaged(&self.work.pieces(0).1, "it is of another pipeline"));
         }
         let pieces: Vec<_> = all.iter().map(|(piece, _)| *piece).collect();
-        let mut files_of = all.iter().map(|(_, file)| &files[*file]);
-        // Pieces are read in their order.
-        gathered(&pieces, types, rows, |piece| match files_of.next() {
-            Some((file, path)) => pieces::read(file, path, piece),
-            None => Ok(Vec::new()),
+        // Pieces are read in their order, and those of a column and split follow one another: one file is open at a time.
+        let mut splits = all.iter().map(|(_, split)| *split);
+        let mut open: Option<(usize, std::fs::File)> = None;
+        gathered(&pieces, types, rows, |piece| {
+            let split = splits.next().unwrap_or(0);
+            let path = self.work.pieces(split).0;
+            if open.as_ref().is_none_or(|(own, _)| *own != split) {
+                open = Some((split, store::open(&path)?));
+            }
+            open.as_ref().map_or(Ok(Vec::new()), |(_, file)| pieces::read(file, &path, piece))
         })
     }
 }
