@@ -63,7 +63,9 @@ impl<'a> Precedence<'a> {
     pub fn of(keys: &'a Keys, deciding: Option<Field>, p: &Pipeline, room: &Room) -> Result<Self> {
         let mut ends = PoolEnds::new(keys.shape(), p)?;
         let (mut last, mut is_sorted, mut sample) = (i64::MIN, true, Vec::new());
-        keys.each_piece(&[Key::Time], |first, view| {
+        // Without times, rows are but counted.
+        let column = if keys.shape().time.is_some() { Key::Time } else { Key::InputRow };
+        keys.each_piece(&[column], |first, view| {
             let Some(time) = &view.time else {
                 (0..view.len()).for_each(|_| ends.add(0));
                 return Ok(());
@@ -90,7 +92,7 @@ impl<'a> Precedence<'a> {
         let first = places.start;
         match &self.order {
             Order::Input(keys) => {
-                let columns: Vec<Key> = self.deciding.iter().cloned().map(Key::Code).collect();
+                let columns: Vec<Key> = self.deciding.iter().cloned().map(Key::Code).chain([Key::IDENTITY]).collect();
                 let mut view = keys.view(places, &columns)?;
                 Ok(Piece {
                     first,
@@ -130,7 +132,7 @@ fn sorted(
     let number = room.partitions(keys.len());
     // With rows, so that times that are all the same are parted too.
     let splitters: Vec<(i64, u32)> = (1..number).map(|k| sample[k * sample.len() / number]).collect();
-    let columns: Vec<Key> = deciding.cloned().map(Key::Code).into_iter().chain([Key::Time]).collect();
+    let columns: Vec<Key> = deciding.cloned().map(Key::Code).into_iter().chain([Key::IDENTITY, Key::Time]).collect();
     let mut parted: Option<KeyExchange> = None;
     if number > 1 {
         keys.each_piece(&columns, |first, view| {

@@ -110,7 +110,7 @@ impl Composer<'_> {
                 continue;
             }
             let rows = part * size..rows.min((part + 1) * size);
-            let view = self.keys.view(rows.clone(), &[Key::Code(Field::Request)])?;
+            let view = self.keys.view(rows.clone(), &[Key::IDENTITY, Key::Code(Field::Request)])?;
             let placed: Vec<u32> = records.par_iter().map(|[row, _]| *row).collect();
             let sorted = by_code(&placed, rows.start as u32..rows.end as u32);
             let mut at = sorted.places.iter();

@@ -93,7 +93,7 @@ fn lacking(group: &Group, prepared: &Prepared) -> Result<Vec<String>> {
     let class_of = |text: &Option<String>| group.classes.iter().position(|(class, _)| Some(class) == text.as_ref());
     let class_of: Vec<Option<usize>> = labels.text.iter().map(class_of).collect();
     let mut having = vec![vec![false; counts.len()]; group.classes.len()];
-    keys.each_piece(&[Key::Code(Field::Label)], |_, plane| {
+    keys.each_piece(&[Key::IDENTITY, Key::Code(Field::Label)], |_, plane| {
         let labels = plane.codes(&Field::Label).unwrap_or_default();
         for (identity, label) in plane.identity.rows.iter().zip(labels) {
             if let Some(class) = class_of[*label as usize] {

@@ -29,7 +29,7 @@ fn input_order(p: &Pipeline, keys: &Keys, examples: &[u32]) -> Result<Baseline> 
     let size = PIECE.next_multiple_of(b);
     for start in (0..keys.len()).step_by(size) {
         let rows = start..keys.len().min(start + size);
-        let view = keys.view(rows, &[Field::Request, Field::Label].map(Key::Code))?;
+        let view = keys.view(rows, &[Field::Identity, Field::Request, Field::Label].map(Key::Code))?;
         let starts: Vec<u32> = (0..view.len() as u32).step_by(b).collect();
         let alone = |start: &u32| {
             let rows: Vec<u32> = (*start..(view.len() as u32).min(start.saturating_add(b as u32))).collect();
@@ -55,7 +55,7 @@ fn match_rate(p: &Pipeline, prepared: &Prepared) -> Result<Option<f64>> {
     let keys = &prepared.keys;
     let Some(labels) = &keys.shape().label else { return Ok(None) };
     let mut chances = Chances::new(p, &labels.text);
-    let label = [Key::Code(Field::Label)];
+    let label = [Key::IDENTITY, Key::Code(Field::Label)];
     let mut add = |view: &KeyView<'_>| chances.add(&view.identity.rows, view.codes(&Field::Label).unwrap_or_default());
     let number = prepared.room.partitions(keys.len());
     if number == 1 {

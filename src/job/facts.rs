@@ -55,7 +55,7 @@ impl Facts {
         self.labels = vec![0; shape.label.as_ref().map_or(0, |labels| labels.text.len())];
         self.requests = shape.request.as_ref().map(|request| vec![0; request.len()]);
         let mut owners = Owners::new(shape.request.as_ref().map_or(0, |request| request.len()));
-        let codes = [Field::Request, Field::Item, Field::Label].map(Key::Code);
+        let codes = [Field::Identity, Field::Request, Field::Item, Field::Label].map(Key::Code);
         keys.each_piece(&[&codes[..], &[Key::Positive]].concat(), |_, plane| {
             plane.identity.rows.iter().for_each(|code| self.identities[*code as usize] += 1);
             for (code, row) in item_codes(plane).iter().zip(0..) {

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::prepare::Prepared;
+use crate::compose::Part;
 use crate::error::Result;
 use crate::keys::{Codes, KeyView};
 use crate::negatives::Columns;
@@ -39,56 +40,109 @@ impl Measured {
     }
 }
 
-/// Counts what there is in a plan.
-///
-/// # Errors
-/// A scratch file that can't be read or written.
-pub fn measure(p: &Pipeline, prepared: &Prepared) -> Result<Measured> {
-    let Prepared { source, composed, left_out, duplicates, .. } = prepared;
-    let shape = prepared.keys.shape();
-    let number = |codes: Option<&Codes<'_>>| codes.map_or(0, Codes::len);
-    let mut seen = [number(Some(&shape.identity)), number(shape.request.as_ref()), number(shape.item.as_ref())]
-        .map(|number| vec![false; number]);
-    let (mut reading, mut examples) = (Column::new(&prepared.room)?, vec![0; shape.identity.len()]);
-    composed.each_part(&prepared.keys, |part| {
+/// Counts what there is in a plan, part by part.
+pub struct Measuring<'a> {
+    prepared: &'a Prepared,
+    /// Whether each identity, request and item occurs.
+    seen: [Vec<bool>; 3],
+    /// Identities by position.
+    reading: Column<u32>,
+    /// By identity: rows that are no copies.
+    examples: Vec<u32>,
+    /// Whether each identity has rows in the batches whose false negatives are counted.
+    sampled: Vec<bool>,
+    sample: Vec<usize>,
+}
+
+impl<'a> Measuring<'a> {
+    /// # Errors
+    /// A scratch file that can't be created.
+    pub fn new(p: &Pipeline, prepared: &'a Prepared) -> Result<Self> {
+        let shape = prepared.keys.shape();
+        let number = |codes: Option<&Codes<'_>>| codes.map_or(0, Codes::len);
+        let identities = shape.identity.len();
+        Ok(Measuring {
+            seen: [identities, number(shape.request.as_ref()), number(shape.item.as_ref())]
+                .map(|number| vec![false; number]),
+            reading: Column::new(&prepared.room)?,
+            examples: vec![0; identities],
+            sampled: vec![false; identities],
+            sample: sampled_batches(p.seed, prepared.composed.head().batches(), p.batch_size),
+            prepared,
+        })
+    }
+
+    /// Looks at the next part. Keys on file are counted on the way; those that are held are counted in the end, since what is
+    /// counted takes memory.
+    ///
+    /// # Errors
+    /// A scratch file that can't be written.
+    pub fn look_at(&mut self, part: &Part<'_>) -> Result<()> {
+        for batch in self.sample.iter().filter(|batch| part.plan.batches.contains(batch)) {
+            let rows = part.plan.batch(*batch).iter();
+            rows.for_each(|row| self.sampled[part.view.identity.rows[*row as usize] as usize] = true);
+        }
+        if self.prepared.room.is_on_file() { self.count(part) } else { Ok(()) }
+    }
+
+    fn count(&mut self, part: &Part<'_>) -> Result<()> {
         let columns = [Some(&part.view.identity), part.view.request.as_ref(), part.view.item.as_ref()];
-        for (seen, codes) in seen.iter_mut().zip(columns) {
+        for (seen, codes) in self.seen.iter_mut().zip(columns) {
             let Some(codes) = codes else { continue };
             part.plan.order.iter().for_each(|row| seen[codes.rows[*row as usize] as usize] = true);
         }
         let identities = part.plan.order.iter().map(|row| part.view.identity.rows[*row as usize]);
         let identities: Vec<u32> = identities.collect();
         for (at, identity) in identities.iter().enumerate() {
-            examples[*identity as usize] += u32::from(part.plan.copy.get(at).is_none_or(|ordinal| *ordinal == 0));
+            self.examples[*identity as usize] += u32::from(part.plan.copy.get(at).is_none_or(|ordinal| *ordinal == 0));
         }
-        reading.extend(&identities)
-    })?;
-    let [users, requests, items] = seen.map(|seen| seen.into_iter().filter(|seen| *seen).count() as u64);
-    let head = composed.head();
-    let counts = Counts {
-        rows_in: source.rows.into(),
-        filtered: left_out.filtered,
-        null_identity: left_out.null_identity,
-        duplicates: *duplicates,
-        dropped: head.dropped,
-        copies: head.copies as u64,
-        rows_out: head.rows() as u64,
-        users,
-        requests,
-        items,
-        batches: head.batches() as u64,
-        max_requests_per_batch: 0,
-        mixed_requests: shape.request.as_ref().map(|_| prepared.facts.mixed_requests),
-    };
-    let co_user_ratio = met_ratio(p, shape, (&Reading(&reading), &head.ends()), &examples)?;
-    Ok(Measured { counts, co_user_ratio })
+        self.reading.extend(&identities)
+    }
+
+    /// Whether each identity has rows in the batches whose false negatives are counted.
+    pub fn sampled(&self) -> &[bool] {
+        &self.sampled
+    }
+
+    /// All parts were looked at.
+    ///
+    /// # Errors
+    /// A scratch file that can't be read.
+    pub fn finish(mut self, p: &Pipeline) -> Result<Measured> {
+        if !self.prepared.room.is_on_file() {
+            self.prepared.composed.each_part(&self.prepared.keys, |part| self.count(part))?;
+        }
+        let Prepared { source, composed, left_out, duplicates, keys, .. } = self.prepared;
+        let [users, requests, items] = self.seen.map(|seen| seen.into_iter().filter(|seen| *seen).count() as u64);
+        let head = composed.head();
+        let counts = Counts {
+            rows_in: source.rows.into(),
+            filtered: left_out.filtered,
+            null_identity: left_out.null_identity,
+            duplicates: *duplicates,
+            dropped: head.dropped,
+            copies: head.copies as u64,
+            rows_out: head.rows() as u64,
+            users,
+            requests,
+            items,
+            batches: head.batches() as u64,
+            max_requests_per_batch: 0,
+            mixed_requests: keys.shape().request.as_ref().map(|_| self.prepared.facts.mixed_requests),
+        };
+        let reading = (&Reading(&self.reading), head.ends());
+        let co_user_ratio = met_ratio(p, keys.shape(), (reading.0, &reading.1), &self.examples)?;
+        Ok(Measured { counts, co_user_ratio })
+    }
 }
 
 /// Counts and metrics of a plan, measured without writing it.
 pub fn figures(p: &Pipeline, prepared: &Prepared) -> Result<Figures> {
     let mut stats: Vec<BatchStats> = Vec::with_capacity(prepared.composed.head().batches());
-    let sampled = sampled_batches(p.seed, prepared.composed.head().batches());
+    let sampled = sampled_batches(p.seed, prepared.composed.head().batches(), p.batch_size);
+    let mut measuring = Measuring::new(p, prepared)?;
     prepared.composed.each_part(&prepared.keys, |part| {
+        measuring.look_at(part)?;
         let columns = Columns {
             pipeline: p,
             plane: &part.view,
@@ -101,7 +155,7 @@ pub fn figures(p: &Pipeline, prepared: &Prepared) -> Result<Figures> {
         stats.extend(measured.collect::<Result<Vec<_>>>()?);
         Ok(())
     })?;
-    Ok(measure(p, prepared)?.with(p, &stats))
+    Ok(measuring.finish(p)?.with(p, &stats))
 }
 
 /// Identities by position.

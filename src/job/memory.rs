@@ -16,7 +16,7 @@ use crate::spill::{MOST_PARTITIONS, half_of_free};
 use crate::stats::BatchStats;
 
 /// What encoders and decoders hold beside keys and payload, for each row group in flight, and beside its own bytes.
-const IN_FLIGHT: u64 = 64 << 20;
+const IN_FLIGHT: u64 = 96 << 20;
 
 /// A run that takes less than this need not say that its limit is short.
 const WORTH_A_WORD: u64 = 256 << 20;

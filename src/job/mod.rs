@@ -24,6 +24,8 @@ pub mod work;
 pub use advice::{advice, warnings};
 pub use baselines::baselines;
 pub use figures::{ClassBalance, Figures, class_balance, figures};
+
+use self::figures::Measuring;
 pub use memory::{Memory, memory};
 pub use prepare::{Prepared, prepare};
 pub use rules::rule_shares;
@@ -36,7 +38,7 @@ use crate::dataset::{self, Cuts, Manifest, ShardWriter};
 use crate::error::Result;
 use crate::heap;
 use crate::negatives::LogQOfBatches;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, Rule};
 use crate::progress::Progress;
 use crate::schema;
 use crate::stats::sampled_batches;
@@ -63,7 +65,11 @@ pub struct Outcome {
 pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Outcome> {
     heap::keep_freed(settings.memory);
     dataset::check_target(&p.output, settings.overwrite)?;
-    let prepared = prepare(p, settings, progress)?;
+    let mut prepared = prepare(p, settings, progress)?;
+    let budget = memory::budget(p, &prepared, settings.memory);
+    // Known positives that only a sample of batches asks for are kept for its identities alone, once these are known.
+    let asked = p.positives || p.rules.contains(&Rule::KnownPositive);
+    let mut known = if asked { None } else { prepared.positives.take() };
     let Prepared { source, composed, positives, .. } = &prepared;
     dataset::check_inputs(&p.output, source.shards.iter().map(|shard| shard.path.as_path()))?;
     let staging = Staging::beside(&p.output)?;
@@ -75,13 +81,11 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
 
     let items = prepared.keys.shape().item.is_some().then_some(&prepared.facts.items.rows);
     let log_q = items.map(|counts| LogQOfBatches::new(&prepared.keys, composed, counts, &prepared.room)).transpose()?;
-    let sample = sampled_batches(p.seed, composed.head().batches());
-    let output = output::Output::new(p, source, positives.as_ref(), log_q)?.sampling(sample);
+    let output = output::Output::new(p, source, log_q)?;
     let order = items::ItemOrder::new(&prepared);
     let head = composed.head();
     let cuts = Cuts::new(p, head, source.row_bytes());
     progress.stage("reading payload", output.columns() * source.row_groups.len());
-    let budget = memory::budget(p, &prepared, settings.memory);
     if let (Some(least), Some(limit)) = (budget.short_of, settings.memory) {
         progress.warn(&format!(
             "--memory {} is short for {} rows: this run may take about {}",
@@ -90,11 +94,19 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
             ByteSize(least).display().iec()
         ));
     }
-    let memory = (memory::payload_bytes(p, &prepared), budget.payload);
     let spill_dir = settings.spill_dir.clone().unwrap_or_else(|| staging.spill());
+    let room = scatter::PayloadRoom {
+        needs: memory::payload_bytes(p, &prepared),
+        budget: budget.payload,
+        spill_dir: &spill_dir,
+    };
+    let mut measuring = Measuring::new(p, &prepared)?;
     let (parts, item_parts) =
-        scatter::scattered(&output, &prepared, order.as_ref(), &cuts, memory, &spill_dir, progress)?;
+        scatter::scattered(&output, &prepared, order.as_ref(), &cuts, room, &mut measuring, progress)?;
     let spilled = parts.spilled_bytes() + prepared.spilled;
+    known = known.map(|all| all.only(measuring.sampled()));
+    let output =
+        output.knowing(positives.as_ref().or(known.as_ref()), sampled_batches(p.seed, head.batches(), p.batch_size));
 
     progress.stage("writing batches", head.rows());
     let writer = ShardWriter {
@@ -124,7 +136,7 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
     manifest.tables.push(dataset::write_stats(&root, &stats, time.as_ref(), source.dates_as_days())?);
     let (tables, (figures, baselines)) = rayon::join(
         || write_tables(&prepared, &root, order.zip(column), &item_parts, &mut values),
-        || rayon::join(|| figures::measure(p, &prepared), || baselines(p, &prepared)),
+        || rayon::join(|| measuring.finish(p), || baselines(p, &prepared)),
     );
     manifest.tables.extend(tables?);
     manifest.tables.extend(items::write_positives(p, &prepared, &root)?);

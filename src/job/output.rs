@@ -61,12 +61,9 @@ pub struct Output<'a> {
 }
 
 impl<'a> Output<'a> {
-    pub fn new(
-        p: &'a Pipeline,
-        source: &Source,
-        positives: Option<&'a Positives>,
-        log_q: Option<LogQOfBatches>,
-    ) -> Result<Self> {
+    /// # Errors
+    /// The input lacks the column of items.
+    pub fn new(p: &'a Pipeline, source: &Source, log_q: Option<LogQOfBatches>) -> Result<Self> {
         let carried: Vec<Carried> = source
             .carried()
             .iter()
@@ -91,17 +88,16 @@ impl<'a> Output<'a> {
             carried,
             fields,
             item: item_column(p, source)?,
-            positives,
+            positives: None,
             log_q,
             sampled: Vec::new(),
         })
     }
 
-    /// Counts false negatives in these batches.
+    /// Knows positives, and counts false negatives in these batches.
     #[must_use]
-    pub fn sampling(mut self, batches: Vec<usize>) -> Self {
-        self.sampled = batches;
-        self
+    pub fn knowing(self, positives: Option<&'a Positives>, sampled: Vec<usize>) -> Self {
+        Output { positives, sampled, ..self }
     }
 
     pub fn schema(&self) -> SchemaRef {

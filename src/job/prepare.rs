@@ -14,11 +14,10 @@ use crate::error::{Error, Place, Result};
 use crate::identity::{Gathered, KeyBuilder, KeyColumns, LeftOut, Tokenizer};
 use crate::keys::{Key, Keys};
 use crate::negatives::Positives;
-use crate::pipeline::{Field, Pipeline, Rule};
+use crate::pipeline::{Field, Pipeline};
 use crate::progress::Progress;
 use crate::source::Source;
 use crate::spill::{MOST_PARTITIONS, Room};
-use crate::stats::sampled_batches;
 use crate::store;
 use crate::tasks::in_parallel;
 
@@ -121,7 +120,7 @@ pub fn composed(
     progress.stage("deduplicating", 0);
     let mut facts = Facts::before_dedup(&keys)?;
     // Known positives say how many false negatives there are, whatever the rules are.
-    let mut positives = p.item.as_ref().map(|_| positives(&keys)).transpose()?;
+    let positives = p.item.as_ref().map(|_| positives(&keys)).transpose()?;
     let rows = keys.len();
     if !p.dedup_key.is_empty() {
         let survivors = dedup::survivors_of(&keys, &p.dedup_key, p.keep, &room)?;
@@ -134,31 +133,11 @@ pub fn composed(
     let cut = |head: &Head| finest(&Cuts::new(p, head, source.row_bytes()));
     let composed = compose(&keys, p, &room, cut)?;
     spilled += composed.filed_bytes();
-    if !p.positives && !p.rules.contains(&Rule::KnownPositive) {
-        let met = identities_of_sample(p, &keys, &composed)?;
-        positives = positives.map(|all| all.only(&met));
-    }
     Ok(Prepared { source, tokenizer, keys, composed, facts, positives, left_out, spilled, duplicates, notices, room })
 }
 
-/// Whether each identity has rows in the batches whose false negatives are counted.
-fn identities_of_sample(p: &Pipeline, keys: &Keys, composed: &Composed) -> Result<Vec<bool>> {
-    let sample = sampled_batches(p.seed, composed.head().batches());
-    let mut met = vec![false; keys.shape().identity.len()];
-    for batches in composed.parts() {
-        let own: Vec<usize> = sample.iter().copied().filter(|batch| batches.contains(batch)).collect();
-        if own.is_empty() {
-            continue;
-        }
-        let part = composed.part(keys, batches)?;
-        let rows = own.iter().flat_map(|batch| part.plan.batch(*batch));
-        rows.for_each(|row| met[part.view.identity.rows[*row as usize] as usize] = true);
-    }
-    Ok(met)
-}
-
 fn positives(keys: &Keys) -> Result<Positives> {
-    let columns = [Key::Code(Field::Item), Key::Positive];
+    let columns = [Key::IDENTITY, Key::Code(Field::Item), Key::Positive];
     Positives::of_pieces(keys.shape(), |each| {
         keys.each_piece(&columns, |_, plane| {
             each(plane);

@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::items::ItemOrder;
 use super::origin::Carriers;
 use super::prepare::Prepared;
+use crate::compose::Part;
 use crate::error::Result;
 use crate::payload::{PartRows, Wanted};
 use crate::source::Source;
@@ -33,6 +34,7 @@ pub struct Routes {
 
 impl Routes {
     /// `purposes` are those of the columns, `ranges` the batches of each part; parts of the table of items come behind them.
+    /// `each` sees the keys of each part, which are read but once.
     ///
     /// # Errors
     /// A scratch file that can't be read or written.
@@ -41,12 +43,14 @@ impl Routes {
         purposes: Vec<Purpose>,
         ranges: &[Range<usize>],
         items: Option<(&ItemOrder<'_>, &[Range<usize>])>,
+        mut each: impl FnMut(&Part<'_>) -> Result<()>,
     ) -> Result<Self> {
         let Prepared { source, keys, composed, .. } = prepared;
         let by_group = || Exchange::new(source.row_groups.len(), 1, &prepared.room);
         let mut routes = Routes { examples: by_group(), carriers: by_group(), items: by_group(), purposes };
         for (part, batches) in ranges.iter().enumerate() {
             let keys = composed.part(keys, batches.clone())?;
+            each(&keys)?;
             push(&mut routes.examples, source, part, &keys.view.input_row)?;
             if routes.purposes.contains(&Purpose::Carriers) {
                 push(&mut routes.carriers, source, part, &Carriers::new(&keys.view).rows)?;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::decoder::SourceDecoder;
+use super::figures::Measuring;
 use super::items::{ItemOrder, item_parts};
 use super::memory::PayloadBytes;
 use super::origin::Origin;
@@ -20,11 +21,19 @@ use crate::spill::MOST_PARTITIONS;
 /// What a row's keys take, about, while those of a part are brought from their file.
 const KEY_ROW_BYTES: u64 = 64;
 
+/// What payload takes, and may take.
+pub struct PayloadRoom<'a> {
+    pub needs: PayloadBytes,
+    pub budget: u64,
+    /// Where scratch files go.
+    pub spill_dir: &'a Path,
+}
+
 /// Parts of the table of items, by places in it.
 pub type ItemParts = Vec<std::ops::Range<usize>>;
 
-/// Decodes the payload of all examples and the values of items: in memory if they fit `budget` bytes, else into scratch files in
-/// `spill_dir`, by parts of the output that fit.
+/// Decodes the payload of all examples and the values of items: in memory if they fit the room, else into scratch
+/// files by parts of the output that fit. `measuring` sees all parts' keys.
 ///
 /// # Errors
 /// An input that can't be read, a request column that varies, or a scratch file that can't be written.
@@ -33,8 +42,8 @@ pub fn scattered<'k>(
     prepared: &'k Prepared,
     items: Option<&ItemOrder<'_>>,
     cuts: &Cuts,
-    (needs, budget): (PayloadBytes, u64),
-    spill_dir: &Path,
+    PayloadRoom { needs, budget, spill_dir }: PayloadRoom<'_>,
+    measuring: &mut Measuring<'_>,
     progress: &Progress,
 ) -> Result<(Parts<'k>, ItemParts)> {
     let Prepared { source, keys, composed, .. } = prepared;
@@ -48,6 +57,7 @@ pub fn scattered<'k>(
         let shown = items.map(|items| Arc::new(items.rows(0..items.len())));
         let mut values = Payload::default();
         let part = composed.part(keys, 0..composed.head().batches())?;
+        measuring.look_at(&part)?;
         let all = LoadedPart::new(part, |part, carriers| {
             let examples = Arc::new(part.view.input_row.to_vec());
             let wanted = output.purposes().into_iter().map(|purpose| match purpose {
@@ -70,7 +80,8 @@ pub fn scattered<'k>(
         (Some(items), Some(column)) => item_parts(source, column, items.len(), budget / 3),
         _ => Vec::new(),
     };
-    let routes = Routes::new(prepared, output.purposes(), &ranges, items.map(|items| (items, of_items.as_slice())))?;
+    let items = items.map(|items| (items, of_items.as_slice()));
+    let routes = Routes::new(prepared, output.purposes(), &ranges, items, |part| measuring.look_at(part))?;
     let files = ranges.len() + of_items.len();
     let spill = Spill::write(&decoder, output.decoded_types(source), files, spill_dir, &routes)?;
     Ok((Parts::spilled(keys, composed, output.origins(), spill, ranges), of_items))

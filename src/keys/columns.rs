@@ -17,6 +17,10 @@ pub enum Key {
     Code(Field),
 }
 
+impl Key {
+    pub const IDENTITY: Key = Key::Code(Field::Identity);
+}
+
 /// Rows that are read at a time.
 const PIECE: usize = 1 << 18;
 
@@ -84,7 +88,7 @@ impl Keys {
         &mut self.shape
     }
 
-    /// Identities of some rows, and these columns as far as they are there; the view lacks all others.
+    /// These columns of some rows, as far as they are there; the view lacks all others.
     ///
     /// # Errors
     /// A scratch file that can't be read.
@@ -92,6 +96,9 @@ impl Keys {
         let wanted = |key: &Key| columns.contains(key);
         let mut view = self.shape.only(columns);
         for (field, codes) in view.codes_mut() {
+            if field == Field::Identity && !wanted(&Key::IDENTITY) {
+                continue;
+            }
             if let Some((_, column)) = self.codes.iter().find(|(name, _)| *name == field) {
                 *codes = column.read(rows.clone())?;
             }
@@ -118,7 +125,7 @@ impl Keys {
         self.view(rows, &columns)
     }
 
-    /// Calls `each` with identities and these columns of all rows in pieces, each with its first row.
+    /// Calls `each` with these columns of all rows in pieces, each with its first row.
     ///
     /// # Errors
     /// A scratch file that can't be read, or what `each` says.

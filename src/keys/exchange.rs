@@ -52,7 +52,7 @@ impl KeyExchange {
         }
         let mut shape = self.shape.without_rows();
         for ((field, _), to) in shape.codes_mut().into_iter().zip(&mut self.codes) {
-            if let Some(codes) = view.codes(&field) {
+            if let Some(codes) = view.codes(&field).filter(|codes| !codes.is_empty()) {
                 hand_out(to, rows, |(.., row)| codes[*row as usize])?;
             }
         }

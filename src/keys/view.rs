@@ -86,8 +86,15 @@ pub struct KeyView<'a> {
 }
 
 impl<'a> KeyView<'a> {
+    /// Number of rows, of whichever columns the view has.
     pub fn len(&self) -> usize {
-        self.identity.rows.len()
+        let codes = [Some(&self.identity), self.request.as_ref(), self.item.as_ref()];
+        let codes = codes.into_iter().flatten().chain(self.columns.iter().map(|(_, codes)| codes));
+        let label = self.label.as_ref().map(|label| label.rows.len());
+        let time = self.time.as_ref().map(|time| time.len());
+        let positive = self.positive.as_ref().map(|positive| positive.len());
+        let others = [label, time, positive].into_iter().flatten().chain([self.input_row.len()]);
+        codes.map(|codes| codes.rows.len()).chain(others).max().unwrap_or(0)
     }
 
     pub fn is_empty(&self) -> bool {

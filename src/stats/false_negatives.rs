@@ -5,8 +5,9 @@ use std::collections::BinaryHeap;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// Batches that are looked at, at most.
+/// Batches that are looked at, at most, and rows in them: each row is compared with all others of its batch.
 const SAMPLE: usize = 64;
+const ROWS: usize = 1 << 18;
 
 /// Pairs of an anchor and another row of its batch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,14 +27,15 @@ impl FalseNegatives {
     }
 }
 
-/// The batches of `batches` that are looked at, ascending: the 64 whose ordinals (32 bits, little-endian) have the smallest XXH3-64
-/// under a seed derived from the pipeline's.
-pub fn sampled_batches(seed: u64, batches: usize) -> Vec<usize> {
+/// The batches of `batches` that are looked at, ascending: those whose ordinals (32 bits, little-endian) have the smallest XXH3-64
+/// under a seed derived from the pipeline's; 64, or as many as have 2¹⁸ rows, but one.
+pub fn sampled_batches(seed: u64, batches: usize, batch_size: usize) -> Vec<usize> {
+    let most = (ROWS / batch_size.max(1)).clamp(1, SAMPLE);
     let salt = xxh3_64_with_seed(b"sample of batches", seed);
     let mut smallest: BinaryHeap<(u64, usize)> = BinaryHeap::with_capacity(SAMPLE + 1);
     for batch in 0..batches {
         smallest.push((xxh3_64_with_seed(&(batch as u32).to_le_bytes(), salt), batch));
-        if smallest.len() > SAMPLE {
+        if smallest.len() > most {
             smallest.pop();
         }
     }
@@ -48,10 +50,13 @@ mod tests {
 
     #[test]
     fn a_sample_has_64_batches_that_depend_on_the_seed_alone() {
-        assert_eq!(sampled_batches(1, 64), (0..64).collect::<Vec<_>>());
-        let sample = sampled_batches(1, 1_000);
-        assert_eq!(sample, sampled_batches(1, 1_000));
-        assert!(sample.len() == 64 && sample.is_sorted() && sample != sampled_batches(2, 1_000));
+        assert_eq!(sampled_batches(1, 64, 24), (0..64).collect::<Vec<_>>());
+        let sample = sampled_batches(1, 1_000, 4_096);
+        assert_eq!(sample, sampled_batches(1, 1_000, 24));
+        assert!(sample.len() == 64 && sample.is_sorted() && sample != sampled_batches(2, 1_000, 24));
+        let of_large = sampled_batches(1, 1_000, 16_384);
+        assert!(of_large.len() == 16 && of_large.iter().all(|batch| sample.contains(batch)));
+        assert_eq!(sampled_batches(1, 1_000, usize::MAX).len(), 1);
         // From all over the dataset.
         assert!(sample[0] < 100 && sample[63] >= 900);
     }

@@ -106,7 +106,7 @@ impl Dataset {
         self.sampled.get_or_init(|| {
             // Ordinals of batches are 31 bits wide.
             let batches = self.count("batches").min(i32::MAX as u64) as usize;
-            sampled_batches(self.value("compose.seed").as_u64().unwrap_or(0), batches)
+            sampled_batches(self.value("compose.seed").as_u64().unwrap_or(0), batches, self.batch_size)
         })
     }
 

@@ -1,5 +1,6 @@
 //! The stages as processes of their own give what one process gives, byte by byte.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -52,7 +53,7 @@ fn all_stages(project: &Project, sets: &[&str], start: &[&str], seed: u64) -> (u
 
 fn feed() -> Project {
     let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("data-samples/feed");
-    Project::new(&format!(
+    let project = Project::new(&format!(
         r#"
         input.shards = ["{}"]
         columns = {{ identity = "user_id", request = "request_id", item = "item_id", time = "ts" }}
@@ -62,7 +63,10 @@ fn feed() -> Project {
         output = {{ path = "out", row_group_rows = 1000, shard_rows = 2000, positives = true }}
         "#,
         samples.display()
-    ))
+    ));
+    std::fs::write(project.path("key"), [7; 32]).unwrap();
+    std::fs::set_permissions(project.path("key"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    project
 }
 
 /// The clips of the sample, in files of a few row groups.
@@ -91,6 +95,7 @@ fn stages_in_processes_give_the_bytes_of_one_run() {
         "compose.mode=request_packed requests.layout=first compose.window=1h compose.window_ends=exact",
         "compose.remainder=pad output.ranks=4 mask.encoding=slots mask.rules=[\"same:identity\",\"same:item\"]",
         "compose.window=1h compose.remainder=drop identity.keep_raw=true requests.layout=first",
+        "identity.hash=blake3 identity.key_file=key input.where=clicked dedup.keep=last",
         "dedup.key=[\"request\",\"item\"] columns.label=surface mask.rules=[\"same:identity+label\",\"same:clicked\"]",
     ];
     let medias = ["", "compose.group.scarce=rest", "compose.group.scarce=drop compose.remainder=pad output.ranks=2"];
@@ -160,7 +165,6 @@ fn a_request_that_varies_between_splits_is_found_at_the_commit() {
 
 #[test]
 fn what_is_missing_or_of_another_run_is_said() {
-    use std::os::unix::fs::PermissionsExt;
     let project = across_files(false);
     let refused = |sets: &[&str], name: &[&str], word: &str| {
         let outcome = stage(&project, sets, name);

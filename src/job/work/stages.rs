@@ -9,7 +9,7 @@ use super::super::Settings;
 use super::super::advice::warnings;
 use super::super::baselines::baselines;
 use super::super::decoder::SourceDecoder;
-use super::super::figures::measure;
+use super::super::figures::Measuring;
 use super::super::items::{ItemOrder, item_parts, write_positives};
 use super::super::open::{Job, time_type};
 use super::super::origin::Origin;
@@ -131,12 +131,7 @@ pub fn compose(p: &Pipeline, settings: &Settings, root: &Path, progress: &Progre
     let log_q = counts
         .map(|counts| LogQOfBatches::new(&prepared.keys, &prepared.composed, counts, &prepared.room))
         .transpose()?;
-    for (k, batches) in parts.iter().enumerate() {
-        let part = prepared.composed.part(&prepared.keys, batches.clone())?;
-        let log_q = log_q.as_ref().map(|log_q| log_q.of(head, batches)).transpose()?;
-        bundle::write(&work.part(k), std::iter::once(Ok(part::bundle(&part, log_q.as_deref()))))?;
-    }
-    let output = Output::new(p, source, None, None)?;
+    let output = Output::new(p, source, None)?;
     let items = ItemOrder::new(&prepared);
     let item_parts = match (&items, output.item()) {
         (Some(items), Some(column)) => item_parts(source, column, items.len(), ITEM_BYTES),
@@ -149,7 +144,13 @@ pub fn compose(p: &Pipeline, settings: &Settings, root: &Path, progress: &Progre
         positives::write(&work.positives(), known, prepared.keys.shape().identity.len())?;
     }
     let of_items = items.as_ref().map(|items| (items, item_parts.as_slice()));
-    let routes = Routes::new(&prepared, output.purposes(), &parts, of_items)?;
+    let (mut measuring, mut numbers) = (Measuring::new(p, &prepared)?, 0..);
+    let routes = Routes::new(&prepared, output.purposes(), &parts, of_items, |part| {
+        measuring.look_at(part)?;
+        let log_q = log_q.as_ref().map(|log_q| log_q.of(head, &part.plan.batches)).transpose()?;
+        let path = work.part(numbers.next().unwrap_or(0));
+        bundle::write(&path, std::iter::once(Ok(part::bundle(part, log_q.as_deref()))))
+    })?;
     let ends: Vec<u64> = record.splits.iter().map(|groups| rows_of_all(&prepared.source, groups).end).collect();
     let shared = SharedRequests::new(&prepared.keys, &ends)?;
     for (split, groups) in record.splits.iter().enumerate() {
@@ -160,7 +161,7 @@ pub fn compose(p: &Pipeline, settings: &Settings, root: &Path, progress: &Progre
     store::create_dir_all(&tables.join(schema::TABLES))?;
     let tables = write_positives(p, &prepared, &tables)?.into_iter().collect();
     let columns = prepared.keys.shape().columns.iter().map(|(name, _)| name.clone()).collect();
-    let (measured, baselines) = rayon::join(|| measure(p, &prepared), || baselines(p, &prepared));
+    let (measured, baselines) = rayon::join(|| measuring.finish(p), || baselines(p, &prepared));
     warnings(p, &prepared, &rule_shares(p, &prepared)?).iter().for_each(|line| progress.warn(line));
     let composed = ComposedRecord {
         head: head.clone(),
@@ -217,7 +218,7 @@ pub fn scatter(p: &Pipeline, root: &Path, split: usize, progress: &Progress) -> 
     let (opened, work) = (Opened::new(p, progress)?, Work::at(root));
     let groups = nth(&work.record(&opened)?.splits, "split", split)?.clone();
     let source = &opened.job.source;
-    let output = Output::new(p, source, None, None)?;
+    let output = Output::new(p, source, None)?;
     let routes = SplitRoutes::read(&work.routes(split), groups.start, output.purposes())?;
     if routes.groups() != groups {
         return Err(bundle::damaged(&work.routes(split), "it lacks row groups"));

@@ -77,12 +77,12 @@ impl Task<'_> {
         let head = &composed.head;
         let positions = head.positions(batches);
         let mut values = PartValues::read(&bundle::read_one(&work.part(part))?, positions.len(), &composed.columns)?;
-        let mut sample = sampled_batches(p.seed, head.batches());
+        let mut sample = sampled_batches(p.seed, head.batches(), p.batch_size);
         sample.retain(|batch| batches.contains(batch));
         let known = p.item.is_some() && (!sample.is_empty() || p.rules.contains(&Rule::KnownPositive));
         let known = known.then(|| positives::read(&work.positives(), &values)).transpose()?;
         let log_q = values.take_log_q(positions.start).map(LogQOfBatches::OfOnePool);
-        let output = Output::new(p, source, known.as_ref(), log_q)?.sampling(sample);
+        let output = Output::new(p, source, log_q)?.knowing(known.as_ref(), sample);
         let loaded = LoadedPart::new(values.into_part(head, batches.clone()), |own, carriers| {
             let mut rows = rows_of(&output.origins(), own, carriers);
             rows.resize(output.columns(), 0);
@@ -118,7 +118,7 @@ impl Task<'_> {
 
     fn items(&self) -> Result<WrittenRecord> {
         let Task { source, work, composed, .. } = self;
-        let output = Output::new(self.p, source, None, None)?;
+        let output = Output::new(self.p, source, None)?;
         let Some(column) = output.item() else { return Ok(WrittenRecord::default()) };
         let mut all: Vec<(ItemRow, u32)> = Vec::new();
         for bundle in bundle::read(&work.items())? {
@@ -224,7 +224,7 @@ fn bring(from: &Path, to: &Path) -> Result<()> {
 
 /// Requests that lie in several splits were seen with the same values in all of them.
 fn check_requests(p: &Pipeline, source: &Source, work: &Work, splits: usize) -> Result<()> {
-    let output = Output::new(p, source, None, None)?;
+    let output = Output::new(p, source, None)?;
     let mut known: HashMap<(u32, u32), (u32, Digest)> = HashMap::new();
     for split in 0..splits {
         for (column, seen) in seen_in(&work.pieces(split).1)? {
