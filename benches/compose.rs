@@ -1,7 +1,9 @@
 //! The composer alone, the generated columns alone and the masks' encoding alone, on the key plane of a real input: prints a JSON line with seconds of
 //! one thread. Driven by `benches/samplers.py` and `benches/pipeline.py`.
 //!
-//! usage: cargo bench --bench compose -- PIPELINE.toml [KEY=VALUE …]
+//! usage: cargo bench --bench compose -- PIPELINE.toml [KEY=VALUE …] [memory=SIZE]
+//!
+//! With `memory=64MiB` keys of a large input are composed on file.
 #![allow(clippy::disallowed_methods, clippy::expect_used)]
 
 use std::path::Path;
@@ -24,16 +26,24 @@ fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
     let Some((file, sets)) = args.split_first() else {
         // `cargo bench` and `cargo test --benches` call every bench without arguments.
-        return println!("usage: cargo bench --bench compose -- PIPELINE.toml [KEY=VALUE ...]");
+        return println!("usage: cargo bench --bench compose -- PIPELINE.toml [KEY=VALUE ...] [memory=SIZE]");
     };
     let set = |s: &String| s.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned())).expect("KEY=VALUE");
-    let pipeline = load(Path::new(file), &sets.iter().map(set).collect::<Vec<_>>()).expect("a pipeline");
-    // More room for keys than there are: they are in memory.
-    let settings = Settings { memory: Some(1 << 40), ..Settings::default() };
+    let mut sets: Vec<(String, String)> = sets.iter().map(set).collect();
+    // More room for keys than there are, unless told otherwise: they are in memory.
+    let memory = sets.iter().position(|(key, _)| key == "memory").map(|at| sets.remove(at).1);
+    let memory = memory.map_or(1 << 40, |size| size.parse::<bytesize::ByteSize>().expect("a size").as_u64());
+    let pipeline = load(Path::new(file), &sets).expect("a pipeline");
+    let settings = Settings { memory: Some(memory), ..Settings::default() };
     let prepared = prepare(&pipeline, &settings, &Progress::new()).expect("an input");
     let keys = &prepared.keys;
     let start = Instant::now();
-    let composed = compose(keys, &pipeline, &prepared.room, |_| Vec::new()).expect("a plan");
+    // Parts of keys on file: about a hundred.
+    let parts = |head: &batchwright::compose::Head| {
+        let size = head.batches().div_ceil(100).max(1);
+        (0..head.batches()).step_by(size).map(|start| start..head.batches().min(start + size)).collect()
+    };
+    let composed = compose(keys, &pipeline, &prepared.room, parts).expect("a plan");
     let alone = start.elapsed().as_secs_f64();
     let part = composed.part(keys, 0..composed.head().batches()).expect("keys");
     let (plane, plan) = (&part.view, &part.plan);

@@ -42,9 +42,9 @@ impl KeyExchange {
         fn hand_out<T: crate::spill::Number>(
             to: &mut Exchange<T>,
             rows: &[(u32, u32, u32)],
-            value: impl Fn(&(u32, u32, u32)) -> T,
+            value: impl Fn(&(u32, u32, u32)) -> T + Sync,
         ) -> Result<()> {
-            rows.iter().try_for_each(|row| to.push(row.0 as usize, value(row)))
+            to.scatter(rows.len(), |at| (rows[at].0 as usize, value(&rows[at])))
         }
         hand_out(&mut self.number, rows, |(_, number, _)| *number)?;
         if let Some(to) = &mut self.input_row {
