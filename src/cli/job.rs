@@ -13,8 +13,8 @@ pub fn job(command: &JobCommand) -> Outcome {
     let load = |stage: &StageArgs| -> crate::error::Result<(Pipeline, Settings)> { stage.pipeline.load() };
     match command {
         JobCommand::Start(args) => {
-            let (p, _) = load(&args.stage)?;
-            let splits = work::start(&p, &args.stage.work, args.splits, args.parts, &progress)?;
+            let (p, settings) = load(&args.stage)?;
+            let splits = work::start(&p, &settings, &args.stage.work, args.splits, args.parts, &progress)?;
             print_json(&serde_json::json!({ "splits": splits }))?;
         }
         JobCommand::Scan(args) => {

@@ -173,6 +173,15 @@ fn what_is_missing_or_of_another_run_is_said() {
         assert_eq!(outcome.stderr.trim_end().lines().count(), 1);
     };
     refused(&[], &["scan", "--split", "0"], "job.json");
+    std::fs::create_dir(project.path("job")).unwrap();
+    refused(&[], &["start"], "it exists");
+    std::fs::remove_dir(project.path("job")).unwrap();
+    std::fs::create_dir(project.path("data")).unwrap();
+    std::fs::copy(project.path("a.parquet"), project.path("data/a.parquet")).unwrap();
+    let inside = ["--work", "data/work", "--set", "input.shards=[\"data\"]"];
+    let inside = project.binary(&[&["job", "start", "pipeline.toml"][..], &inside].concat());
+    assert!(inside.code == 2 && inside.stderr.contains("inside the input"), "{}", inside.stderr);
+    assert!(!project.path("data/work").exists());
     succeeds(&project, &[], &["start"]);
     // The folder holds what the input holds.
     assert_eq!(std::fs::metadata(project.path("work")).unwrap().permissions().mode() & 0o777, 0o700);

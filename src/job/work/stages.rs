@@ -24,7 +24,7 @@ use super::pieces::{PieceWriter, Seen};
 use super::records::{ComposedRecord, JobRecord};
 use super::routes::{SharedRequests, SplitRoutes};
 use super::{keys, part, positives, routes};
-use crate::dataset::{Cuts, ItemRow};
+use crate::dataset::{self, Cuts, ItemRow};
 use crate::error::Result;
 use crate::identity::KeyColumns;
 use crate::negatives::LogQOfBatches;
@@ -32,7 +32,7 @@ use crate::payload::{RequestRows, SeenValue, scatter as scatter_payload};
 use crate::pipeline::Pipeline;
 use crate::progress::Progress;
 use crate::schema;
-use crate::source::{RowGroup, Source};
+use crate::source::{self, RowGroup, Source};
 use crate::spill::MOST_PARTITIONS;
 use crate::store;
 use crate::tasks::in_parallel;
@@ -46,14 +46,18 @@ const ITEMS_AT_A_TIME: usize = 1 << 16;
 /// Makes the folder ready and cuts the input into about `splits` stretches of row groups, or one a file; gives their number.
 ///
 /// # Errors
-/// An input that can't be read, or a folder that holds something else.
+/// An input that can't be read, a work folder inside it or one that holds something else, or an output that is taken.
 pub fn start(
     p: &Pipeline,
+    settings: &Settings,
     root: &Path,
     splits: Option<usize>,
     parts: Option<usize>,
     progress: &Progress,
 ) -> Result<usize> {
+    // What `commit` would refuse is refused before any work.
+    dataset::check_target(&p.output, settings.overwrite)?;
+    source::check_apart(&p.shards, root)?;
     let opened = Opened::new(p, progress)?;
     let splits = cut(&opened.job, splits);
     let work = Work::at(root);
