@@ -20,7 +20,7 @@ use batchwright::job::{Settings, prepare};
 use batchwright::negatives::{BatchColumns, Columns, LogQ};
 use batchwright::pipeline::load;
 use batchwright::progress::Progress;
-use batchwright::schema::{Generated, NEGATIVES, SAME_USER};
+use batchwright::schema::{NEGATIVES, SAME_USER};
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
@@ -36,18 +36,18 @@ fn main() {
     let pipeline = load(Path::new(file), &sets).expect("a pipeline");
     let settings = Settings { memory: Some(memory), ..Settings::default() };
     let prepared = prepare(&pipeline, &settings, &Progress::new()).expect("an input");
-    let keys = &prepared.keys;
+    let keys = &prepared.composition.keys;
     let start = Instant::now();
     // Parts of keys on file: about a hundred.
     let parts = |head: &batchwright::compose::Head| {
         let size = head.batches().div_ceil(100).max(1);
         (0..head.batches()).step_by(size).map(|start| start..head.batches().min(start + size)).collect()
     };
-    let composed = compose(keys, &pipeline, &prepared.room, parts).expect("a plan");
+    let composed = compose(keys, &pipeline, &prepared.composition.room, parts).expect("a plan");
     let alone = start.elapsed().as_secs_f64();
     let part = composed.part(keys, 0..composed.head().batches()).expect("keys");
     let (plane, plan) = (&part.view, &part.plan);
-    let positives = prepared.positives.as_ref();
+    let positives = prepared.composition.positives.as_ref();
     let log_q = plane.item.as_ref().map(|items| {
         let mut counts = vec![0; items.len()];
         items.rows.iter().for_each(|item| counts[*item as usize] += 1);
@@ -55,7 +55,7 @@ fn main() {
     });
     let columns = Columns { pipeline: &pipeline, plane, plan, positives, log_q: log_q.as_ref(), sampled: &[] };
     // As a run does.
-    batchwright::heap::keep_freed(None);
+    batchwright::allocator::keep_freed(None);
     let (generated, masks) = generate(&columns);
     println!(
         "{{\"rows\": {}, \"alone\": {alone:.4}, \"generated\": {generated:.4}, \"masks\": {masks:.4}}}",
@@ -66,7 +66,7 @@ fn main() {
 /// Seconds to make the generated columns, and to encode those of bitmaps: 16 batches a row group, as a run does.
 fn generate(columns: &Columns<'_>) -> (f64, f64) {
     let p = columns.pipeline;
-    let generated = Generated::of(p);
+    let generated = p.generated();
     let fields: Vec<Field> = generated.iter().map(|g| g.field(p.batch_size)).collect();
     let schema = Schema::new(fields);
     let hints =

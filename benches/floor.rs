@@ -23,7 +23,7 @@ fn main() {
         return println!("usage: cargo bench --bench floor -- INPUT_DIR DATASET");
     };
     // As a run does.
-    batchwright::heap::keep_freed(None);
+    batchwright::allocator::keep_freed(None);
     // On all cores, like a run: they share caches and memory, and a core that works alone is faster.
     let start = cpu();
     parquet_files(Path::new(input)).par_iter().for_each(|file| read(file, &mut |batch| assert!(batch.num_rows() > 0)));

@@ -14,9 +14,11 @@
 //! ```
 //!
 //! Deciding happens on keys alone; payload moves once; nothing is visible until everything is proven. `job` is the only
-//! module that knows the order of the stages; they hand one another [`keys`], [`compose::Plan`], [`stats`] and Arrow arrays.
+//! module that knows the order of the stages; they hand one another [`keys`], [`compose::Plan`], [`stats`] and Arrow arrays. [`work`] runs the same
+//! stages as processes over files; [`figures`] tells what a composition comes to.
 //! DATASET FORMAT: see [`schema`]; tokens: see [`identity`].
 
+pub mod allocator;
 pub mod check;
 pub mod classes;
 pub mod cli;
@@ -24,12 +26,13 @@ pub mod compose;
 pub mod dataset;
 pub mod dedup;
 pub mod error;
+pub mod figures;
 pub mod guide;
-pub mod heap;
 pub mod identity;
 pub mod job;
 pub mod keys;
 pub mod negatives;
+pub mod parallel;
 pub mod payload;
 pub mod pipeline;
 pub mod progress;
@@ -39,5 +42,5 @@ pub mod source;
 pub mod spill;
 pub mod stats;
 pub mod store;
-pub mod tasks;
 pub mod verify;
+pub mod work;

@@ -5,8 +5,6 @@ use std::collections::HashMap;
 
 use arrow::datatypes::{DataType, Field, FieldRef};
 
-use crate::pipeline::{Encoding, Layout, Mode, Pipeline};
-
 /// Value of `batchwright.format` in footers and of `format` in the manifest.
 pub const FORMAT: &str = "batchwright/1";
 /// Input columns may not start so.
@@ -63,35 +61,6 @@ pub enum Generated {
 }
 
 impl Generated {
-    /// The columns that a pipeline's dataset has, in the order in which they are written.
-    pub fn of(p: &Pipeline) -> Vec<Generated> {
-        use Generated::*;
-        let item = p.item.is_some();
-        let first = p.layout == Layout::First;
-        let slots = p.encoding == Encoding::Slots;
-        [
-            (Batch, true),
-            (Slot, true),
-            (Copy, true),
-            (Anchor, true),
-            (User, true),
-            (Item, item),
-            (UserSlot, true),
-            (ItemSlot, item),
-            (GroupSlot, p.mode == Mode::IdentityGrouped),
-            (RequestSlot, first),
-            (RequestFirst, first),
-            (SameUser, p.batch_size <= MAX_BITMAP_BATCH),
-            (Negatives, !slots),
-            (Excluded, slots),
-            (ValidNegatives, true),
-            (LogQ, item),
-        ]
-        .into_iter()
-        .filter_map(|(column, present)| present.then_some(column))
-        .collect()
-    }
-
     pub fn name(self) -> &'static str {
         match self {
             Generated::Batch => BATCH,

@@ -4,9 +4,10 @@ use std::process::ExitCode;
 
 use super::args::{JobCommand, StageArgs};
 use super::{Outcome, print_json, run};
-use crate::job::{Settings, work};
+use crate::job::Settings;
 use crate::pipeline::Pipeline;
 use crate::progress::Progress;
+use crate::work;
 
 pub fn job(command: &JobCommand) -> Outcome {
     let progress = Progress::new();

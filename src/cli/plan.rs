@@ -4,25 +4,25 @@ use std::process::ExitCode;
 
 use super::args::{Format, PipelineArgs};
 use super::{Outcome, print, print_json, table};
-use crate::job;
 use crate::progress::Progress;
+use crate::{figures, job};
 
 pub fn plan(args: &PipelineArgs) -> Outcome {
     let (pipeline, settings) = args.load()?;
     let progress = Progress::new();
     let prepared = job::prepare(&pipeline, &settings, &progress)?;
-    let figures = job::figures(&pipeline, &prepared)?;
-    let baselines = job::baselines(&pipeline, &prepared)?;
-    let shares = job::rule_shares(&pipeline, &prepared)?;
-    let warnings = job::warnings(&pipeline, &prepared, &shares);
-    let advice = job::advice(&pipeline, &prepared, &shares)?;
+    let composition = &prepared.composition;
+    let counted = figures::figures(&pipeline, composition)?;
+    let baselines = figures::baselines(&pipeline, composition)?;
+    let warnings = prepared.warnings(&pipeline)?;
+    let advice = figures::advice(&pipeline, composition)?;
     let memory = job::memory(&pipeline, &prepared, settings.memory);
-    let classes = job::class_balance(&prepared)?;
+    let classes = figures::class_balance(composition)?;
     drop(progress);
     match args.format {
         Format::Json => print_json(&serde_json::json!({
-            "counts": figures.counts,
-            "stats": figures.metrics,
+            "counts": counted.counts,
+            "stats": counted.metrics,
             "baselines": baselines,
             "classes": classes,
             "memory": memory,
@@ -36,8 +36,8 @@ pub fn plan(args: &PipelineArgs) -> Outcome {
             });
             let mut text = format!(
                 "{}\n\n{}\n\nmemory: about {} for keys and {} for payload; {}{short}",
-                table::counts(&figures.counts),
-                table::metrics(&figures.metrics, Some(&baselines)),
+                table::counts(&counted.counts),
+                table::metrics(&counted.metrics, Some(&baselines)),
                 size(memory.keys),
                 size(memory.payload),
                 match memory.spill {

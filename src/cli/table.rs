@@ -2,7 +2,7 @@
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use crate::job::ClassBalance;
+use crate::figures::ClassBalance;
 use crate::stats::{Baseline, Baselines, Counts, Metrics};
 
 /// A table without rules, the first column left-aligned, the others right.

@@ -6,9 +6,9 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::manifest::{Manifest, ShardRecord, TableRecord};
 use crate::error::{Error, Result};
+use crate::parallel::in_parallel;
 use crate::schema;
 use crate::store::{self, Staging};
-use crate::tasks::in_parallel;
 
 /// Refuses a target that a run may not write, before any work is done.
 pub fn check_target(target: &Path, overwrite: bool) -> Result<()> {

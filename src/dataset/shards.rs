@@ -16,10 +16,10 @@ use super::cuts::{Cuts, ShardCut};
 use super::encode::{Chunk, ColumnSource, Encoder};
 use super::manifest::ShardRecord;
 use crate::error::{Error, Result};
+use crate::parallel::in_parallel;
 use crate::pipeline::Pipeline;
 use crate::schema;
 use crate::store::{self, DigestWriter};
-use crate::tasks::in_parallel;
 
 /// The columns of one row group, for each rank.
 pub type RowGroupColumns<'a> = Vec<Vec<ColumnSource<'a>>>;

@@ -30,7 +30,9 @@ use arrow::datatypes::*;
 use crate::error::{Error, Place, Result};
 
 use super::hasher::Tokenizer;
-use super::roles::TAKEN;
+
+/// What a role takes, for errors.
+pub const TAKEN: &str = "use an integer, boolean, string, binary, date, timestamp, a decimal of scale 0, a float that is a whole number, or a dictionary of these";
 
 const NULL: u8 = 0;
 const BOOLEAN: u8 = 1;

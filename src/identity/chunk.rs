@@ -13,8 +13,8 @@ use super::roles::{self, as_integers, without_nan};
 use super::runs::{KeyColumn, Run};
 use super::times;
 use crate::error::{Error, Place, Result};
+use crate::parallel::in_parallel;
 use crate::pipeline::{Field, Nulls, Pipeline, Rule};
-use crate::tasks::in_parallel;
 
 /// A row group's key columns, in the order of [`KeyColumns::names`].
 pub struct KeyChunk {

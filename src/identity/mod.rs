@@ -18,9 +18,10 @@ mod runs;
 mod times;
 
 pub use builder::{Gathered, KeyBuilder};
+pub use canonical::TAKEN;
 pub use chunk::{KeyChunk, KeyColumns};
 pub use hasher::{KeyFacts, Tokenizer};
 pub use reorder::{ChunkKeys, LeftOut, Texts};
-pub use roles::{Kind, TAKEN, role_kind};
+pub use roles::{Kind, role_kind};
 pub use runs::Run;
 pub use times::tick;

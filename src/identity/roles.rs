@@ -8,9 +8,6 @@ use arrow::datatypes::*;
 
 use crate::error::{Error, Place, Result};
 
-/// What a role takes, for errors.
-pub const TAKEN: &str = "use an integer, boolean, string, binary, date, timestamp, a decimal of scale 0, a float that is a whole number, or a dictionary of these";
-
 /// What a column may be when it plays a role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {

@@ -8,9 +8,9 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field};
 use rayon::prelude::*;
 
-use super::prepare::Prepared;
 use crate::dataset::{self, ItemRow, TableRecord};
 use crate::error::{Error, Place, Result};
+use crate::figures::Composition;
 use crate::negatives::ln_share;
 use crate::payload::{Payload, WantedRow, alone, with_keys_for};
 use crate::pipeline::Pipeline;
@@ -49,16 +49,16 @@ fn value_bytes(source: &Source, column: InputColumn) -> u64 {
 
 /// All items, in the order of their table.
 pub struct ItemOrder<'a> {
-    prepared: &'a Prepared,
+    composition: &'a Composition,
     tokens: Arc<Vec<u128>>,
     codes: Vec<u32>,
 }
 
 impl<'a> ItemOrder<'a> {
     /// `None` where no item is mapped.
-    pub fn new(prepared: &'a Prepared) -> Option<Self> {
-        let tokens = Arc::clone(&prepared.keys.shape().item.as_ref()?.tokens);
-        Some(ItemOrder { prepared, codes: by_low_token(&tokens), tokens })
+    pub fn new(composition: &'a Composition) -> Option<Self> {
+        let tokens = Arc::clone(&composition.keys.shape().item.as_ref()?.tokens);
+        Some(ItemOrder { composition, codes: by_low_token(&tokens), tokens })
     }
 
     pub fn len(&self) -> usize {
@@ -68,20 +68,20 @@ impl<'a> ItemOrder<'a> {
     /// The row of the table at a place, and the input row that shows the item's value.
     pub fn at(&self, place: usize) -> (ItemRow, u32) {
         let code = self.codes[place] as usize;
-        let counts = &self.prepared.facts.items;
+        let counts = &self.composition.facts.items;
         let row = ItemRow {
             token: low(self.tokens[code]),
             rows_before_dedup: counts.rows_before_dedup[code],
             rows: counts.rows[code],
             positives: counts.positives[code],
-            log_q: ln_share(counts.rows[code].into(), self.prepared.keys.len() as u64),
+            log_q: ln_share(counts.rows[code].into(), self.composition.keys.len() as u64),
         };
         (row, counts.shown_by[code])
     }
 
     /// The input rows that show the items of some places, ascending.
     pub fn rows(&self, places: Range<usize>) -> Vec<u32> {
-        let shown_by = &self.prepared.facts.items.shown_by;
+        let shown_by = &self.composition.facts.items.shown_by;
         let mut rows: Vec<u32> = self.codes[places].par_iter().map(|code| shown_by[*code as usize]).collect();
         rows.par_sort_unstable();
         rows
@@ -138,11 +138,12 @@ pub fn write_items(
 ///
 /// # Errors
 /// A file that can't be written.
-pub fn write_positives(p: &Pipeline, prepared: &Prepared, root: &Path) -> Result<Option<TableRecord>> {
-    let (true, Some(positives), Some(item)) = (p.positives, &prepared.positives, &prepared.keys.shape().item) else {
+pub fn write_positives(p: &Pipeline, composition: &Composition, root: &Path) -> Result<Option<TableRecord>> {
+    let (true, Some(positives), Some(item)) = (p.positives, &composition.positives, &composition.keys.shape().item)
+    else {
         return Ok(None);
     };
-    let users = &prepared.keys.shape().identity.tokens;
+    let users = &composition.keys.shape().identity.tokens;
     let rows = by_low_token(users).into_iter().map(|code| {
         let mut items: Vec<i64> = positives.of(code).iter().map(|i| low(item.tokens[*i as usize])).collect();
         items.sort_unstable();

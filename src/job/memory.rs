@@ -5,7 +5,9 @@ use serde::Serialize;
 use super::items::item_column;
 use super::origin::Origin;
 use super::prepare::Prepared;
+use crate::allocator::KEPT;
 use crate::dataset::Cuts;
+use crate::figures::Composition;
 use crate::keys::Codes;
 use crate::negatives::Positives;
 use crate::payload::KEEP_WHOLE;
@@ -62,14 +64,14 @@ pub fn budget(p: &Pipeline, prepared: &Prepared, limit: Option<u64>) -> Budget {
     let keys = KeyBytes::of(p, prepared);
     let payload = payload_bytes(p, prepared);
     // One is encoded while another is written.
-    let rows = prepared.composed.head().rows();
+    let rows = prepared.composition.composed.head().rows();
     let in_flight = in_flight(p, prepared.source.row_bytes(), payload.in_parts, rows as u64);
     let beside_keys = all.saturating_sub(keys.held);
     let row_groups = row_groups_in(beside_keys, in_flight);
     let parts = if payload.whole + keys.held > all { 3 * payload.in_parts / MOST_PARTITIONS as u64 } else { 0 };
     let least = keys.composing.max(keys.held + 2 * in_flight + parts);
     Budget {
-        payload: beside_keys.saturating_sub(in_flight * row_groups).max(all / 8),
+        payload: beside_keys.saturating_sub(in_flight * row_groups + all / KEPT).max(all / 8),
         row_groups: row_groups as usize,
         short_of: (limit.is_some() && all < least && keys.held + payload.whole > WORTH_A_WORD).then_some(least),
     }
@@ -91,7 +93,7 @@ pub struct Memory {
 pub fn memory(p: &Pipeline, prepared: &Prepared, limit: Option<u64>) -> Memory {
     let payload = payload_bytes(p, prepared);
     let Budget { payload: room, short_of, .. } = budget(p, prepared, limit);
-    let on_file = prepared.room.is_on_file();
+    let on_file = prepared.composition.room.is_on_file();
     let spill = if payload.whole > room || on_file { payload.in_parts } else { 0 };
     Memory { keys: KeyBytes::of(p, prepared).most(), payload: payload.whole, spill: spill + prepared.spilled, short_of }
 }
@@ -106,7 +108,8 @@ pub struct PayloadBytes {
 }
 
 pub fn payload_bytes(p: &Pipeline, prepared: &Prepared) -> PayloadBytes {
-    let Prepared { source, keys, facts, .. } = prepared;
+    let Prepared { source, composition, .. } = prepared;
+    let Composition { keys, facts, .. } = composition;
     let rows = keys.len();
     let requests = facts.number_of_requests().unwrap_or(rows);
     let kept = |bytes: u64, rows: usize| {
@@ -144,7 +147,7 @@ struct KeyBytes {
 
 impl KeyBytes {
     fn of(p: &Pipeline, prepared: &Prepared) -> Self {
-        let Prepared { keys, composed, .. } = prepared;
+        let Composition { keys, composed, .. } = &prepared.composition;
         let (shape, head) = (keys.shape(), composed.head());
         let of = |held: bool, bytes: u64| if held { bytes } else { 0 };
         let (rows, positions) = (keys.len() as u64, head.rows() as u64);
@@ -156,12 +159,12 @@ impl KeyBytes {
             + distinct(Some(&shape.identity)) * 28
             + distinct(shape.item.as_ref()) * 48
             + distinct(shape.request.as_ref()) * 16
-            + prepared.positives.as_ref().map_or(0, Positives::bytes);
+            + prepared.composition.positives.as_ref().map_or(0, Positives::bytes);
         // Requests' shapes, order and places, while they are packed.
         let packing = if p.mode == Mode::RequestPacked { distinct(shape.request.as_ref()) * 84 } else { 0 };
         // Statistics of the output's batches, and of the input's order; a pool and a row for each dropped example.
         let both = by_value + 2 * (head.batches() * size_of::<BatchStats>()) as u64;
-        let (composing, held) = match prepared.room.is_on_file() {
+        let (composing, held) = match prepared.composition.room.is_on_file() {
             false => {
                 let codes = [Some(&shape.identity), shape.request.as_ref(), shape.item.as_ref()];
                 let coded =

@@ -1,42 +1,28 @@
 //! The order of the stages; the only module that knows it.
 
-mod advice;
-mod baselines;
-mod decoder;
-mod examples;
-mod facts;
-mod figures;
-mod inputs;
-mod items;
-mod memory;
-mod open;
-mod origin;
-mod output;
-mod parts;
-mod permits;
-mod prepare;
-mod routes;
-mod rules;
-mod scan;
+pub(crate) mod items;
+pub(crate) mod memory;
+pub(crate) mod open;
+pub(crate) mod origin;
+pub(crate) mod output;
+pub(crate) mod parts;
+pub(crate) mod prepare;
+pub(crate) mod routes;
+mod row_sources;
+pub(crate) mod scan;
 mod scatter;
-pub mod work;
 
-pub use advice::{advice, warnings};
-pub use baselines::baselines;
-pub use figures::{ClassBalance, Figures, class_balance, figures};
-
-use self::figures::Measuring;
 pub use memory::{Memory, memory};
 pub use prepare::{Prepared, prepare};
-pub use rules::rule_shares;
 
 use std::path::PathBuf;
 
 use bytesize::ByteSize;
 
+use crate::allocator;
 use crate::dataset::{self, Cuts, Manifest, ShardWriter};
 use crate::error::Result;
-use crate::heap;
+use crate::figures::{Composition, Measuring, baselines};
 use crate::negatives::LogQOfBatches;
 use crate::pipeline::{Pipeline, Rule};
 use crate::progress::Progress;
@@ -63,26 +49,29 @@ pub struct Outcome {
 
 /// Composes a dataset at `output.path`, or leaves nothing there.
 pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Outcome> {
-    heap::keep_freed(settings.memory);
+    allocator::keep_freed(settings.memory);
     dataset::check_target(&p.output, settings.overwrite)?;
     let mut prepared = prepare(p, settings, progress)?;
     let budget = memory::budget(p, &prepared, settings.memory);
     // Known positives that only a sample of batches asks for are kept for its identities alone, once these are known.
     let asked = p.positives || p.rules.contains(&Rule::KnownPositive);
-    let mut known = if asked { None } else { prepared.positives.take() };
-    let Prepared { source, composed, positives, .. } = &prepared;
+    let mut known = if asked { None } else { prepared.composition.positives.take() };
+    let Prepared { source, composition, .. } = &prepared;
+    let Composition { composed, positives, .. } = composition;
     dataset::check_inputs(&p.output, source.shards.iter().map(|shard| shard.path.as_path()))?;
     let staging = Staging::beside(&p.output)?;
     let root = staging.dataset();
     store::create_dir_all(&root.join(schema::TABLES))?;
 
-    let inputs = inputs::records(p, source)?;
+    let inputs = dataset::input_records(p, source)?;
     let mut manifest = Manifest::new(p.record()?, prepared.tokenizer.key_facts(), inputs);
 
-    let items = prepared.keys.shape().item.is_some().then_some(&prepared.facts.items.rows);
-    let log_q = items.map(|counts| LogQOfBatches::new(&prepared.keys, composed, counts, &prepared.room)).transpose()?;
+    let items = prepared.composition.keys.shape().item.is_some().then_some(&prepared.composition.facts.items.rows);
+    let log_q = items
+        .map(|counts| LogQOfBatches::new(&prepared.composition.keys, composed, counts, &prepared.composition.room))
+        .transpose()?;
     let output = output::Output::new(p, source, log_q)?;
-    let order = items::ItemOrder::new(&prepared);
+    let order = items::ItemOrder::new(&prepared.composition);
     let head = composed.head();
     let cuts = Cuts::new(p, head, source.row_bytes());
     progress.stage("reading payload", output.columns() * source.row_groups.len());
@@ -100,7 +89,7 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
         budget: budget.payload,
         spill_dir: &spill_dir,
     };
-    let mut measuring = Measuring::new(p, &prepared)?;
+    let mut measuring = Measuring::new(p, &prepared.composition)?;
     let (parts, item_parts) =
         scatter::scattered(&output, &prepared, order.as_ref(), &cuts, room, &mut measuring, progress)?;
     let spilled = parts.spilled_bytes() + prepared.spilled;
@@ -136,15 +125,15 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
     manifest.tables.push(dataset::write_stats(&root, &stats, time.as_ref(), source.dates_as_days())?);
     let (tables, (figures, baselines)) = rayon::join(
         || write_tables(&prepared, &root, order.zip(column), &item_parts, &mut values),
-        || rayon::join(|| measuring.finish(p), || baselines(p, &prepared)),
+        || rayon::join(|| measuring.finish(p), || baselines(p, &prepared.composition)),
     );
     manifest.tables.extend(tables?);
-    manifest.tables.extend(items::write_positives(p, &prepared, &root)?);
+    manifest.tables.extend(items::write_positives(p, &prepared.composition, &root)?);
     let figures = figures?.with(p, &stats);
     (manifest.counts, manifest.stats, manifest.baselines) = (figures.counts, figures.metrics, baselines?);
 
     // A run that fails says but why it does.
-    warnings(p, &prepared, &rule_shares(p, &prepared)?).iter().for_each(|line| progress.warn(line));
+    prepared.warnings(p)?.iter().for_each(|line| progress.warn(line));
     source.check_unchanged()?;
     progress.stage("re-reading and publishing", 0);
     dataset::reread(&root, &manifest.shards, &manifest.tables)?;

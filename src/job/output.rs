@@ -9,17 +9,17 @@ use arrow::error::ArrowError;
 use parquet::file::properties::WriterProperties;
 use rayon::prelude::*;
 
-use super::decoder::DecodedColumn;
 use super::items::item_column;
-use super::origin::{Origin, RowSources};
+use super::origin::Origin;
 use super::parts::LoadedPart;
 use super::routes::Purpose;
+use super::row_sources::RowSources;
 use crate::dataset::{ColumnHints, RowGroupColumns, TRIAL_ROWS, leaf_storage, writer_properties};
 use crate::error::{Error, Place, Result};
 use crate::negatives::{BatchColumns, Columns, LogQOfBatches, Positives};
-use crate::payload::{Constancy, KeyRange, Payload, RequestRows, WantedRow};
+use crate::payload::{Constancy, DecodedColumn, KeyRange, Payload, RequestRows, WantedRow};
 use crate::pipeline::{Pipeline, Rule};
-use crate::schema::{self, Generated, bitmap_bytes};
+use crate::schema::{self, bitmap_bytes};
 use crate::source::{InputColumn, Order, PLACE, Source};
 use crate::stats::BatchStats;
 
@@ -82,7 +82,7 @@ impl<'a> Output<'a> {
             })
             .collect();
         let mut fields: Vec<FieldRef> = carried.iter().map(|c| Arc::clone(&c.field)).collect();
-        fields.extend(Generated::of(p).into_iter().map(|g| Arc::new(g.field(p.batch_size))));
+        fields.extend(p.generated().into_iter().map(|g| Arc::new(g.field(p.batch_size))));
         Ok(Output {
             pipeline: p,
             carried,

@@ -4,40 +4,45 @@ use arrow::datatypes::DataType;
 use rayon::prelude::*;
 
 use super::Settings;
-use super::facts::Facts;
 use super::open::{Job, open, time_type, time_unit};
 use super::scan::Scanner;
-use crate::compose::{Composed, Head, compose};
+use crate::compose::{Head, compose};
 use crate::dataset::Cuts;
 use crate::dedup;
 use crate::error::{Error, Place, Result};
-use crate::identity::{Gathered, KeyBuilder, KeyColumns, LeftOut, Tokenizer};
+use crate::figures::{Composition, Facts, warnings};
+use crate::identity::{Gathered, KeyBuilder, KeyColumns, Tokenizer};
 use crate::keys::{Key, Keys};
 use crate::negatives::Positives;
+use crate::parallel::in_parallel;
 use crate::pipeline::{Field, Pipeline};
 use crate::progress::Progress;
+use crate::schema;
 use crate::source::Source;
 use crate::spill::{MOST_PARTITIONS, Room};
 use crate::store;
-use crate::tasks::in_parallel;
 
 /// All that is known before payload is touched.
 pub struct Prepared {
     pub source: Source,
     pub tokenizer: Tokenizer,
-    /// The examples: after `where`, null identities and dedup.
-    pub keys: Keys,
-    pub composed: Composed,
-    pub facts: Facts,
-    /// Where a rule or an output needs them; over all rows that passed `where`.
-    pub positives: Option<Positives>,
-    pub left_out: LeftOut,
+    pub composition: Composition,
     /// Bytes of keys that went through scratch files.
     pub spilled: u64,
-    pub duplicates: u64,
     /// What a person should hear of the input.
-    pub notices: Vec<String>,
-    pub room: Room,
+    notices: Vec<String>,
+}
+
+impl Prepared {
+    /// What a person should hear of the input and of what is made of it.
+    ///
+    /// # Errors
+    /// A scratch file that can't be read.
+    pub fn warnings(&self, p: &Pipeline) -> Result<Vec<String>> {
+        let mut lines = self.notices.clone();
+        lines.extend(warnings(p, &self.composition)?);
+        Ok(lines)
+    }
 }
 
 /// Reads footers and keys, and composes; writes nothing but nameless scratch files, if keys need them.
@@ -133,7 +138,9 @@ pub fn composed(
     let cut = |head: &Head| finest(&Cuts::new(p, head, source.row_bytes()));
     let composed = compose(&keys, p, &room, cut)?;
     spilled += composed.filed_bytes();
-    Ok(Prepared { source, tokenizer, keys, composed, facts, positives, left_out, spilled, duplicates, notices, room })
+    let rows_in = source.rows.into();
+    let composition = Composition { keys, composed, facts, positives, rows_in, left_out, duplicates, room };
+    Ok(Prepared { source, tokenizer, composition, spilled, notices })
 }
 
 fn positives(keys: &Keys) -> Result<Positives> {
@@ -152,7 +159,8 @@ fn warn_of_collisions(tokens: &[u128], progress: &Progress) {
     let collisions = low.windows(2).filter(|w| w[0] == w[1]).count();
     if collisions > 0 {
         progress.warn(&format!(
-            "{collisions} identities share the low 64 bits of their tokens: bw_user can't tell them apart"
+            "{collisions} identities share the low 64 bits of their tokens: {} can't tell them apart",
+            schema::USER
         ));
     }
 }

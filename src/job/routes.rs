@@ -8,6 +8,7 @@ use super::origin::Carriers;
 use super::prepare::Prepared;
 use crate::compose::Part;
 use crate::error::Result;
+use crate::figures::Composition;
 use crate::payload::{PartRows, Wanted};
 use crate::source::Source;
 use crate::spill::Exchange;
@@ -45,8 +46,9 @@ impl Routes {
         items: Option<(&ItemOrder<'_>, &[Range<usize>])>,
         mut each: impl FnMut(&Part<'_>) -> Result<()>,
     ) -> Result<Self> {
-        let Prepared { source, keys, composed, .. } = prepared;
-        let by_group = || Exchange::new(source.row_groups.len(), 1, &prepared.room);
+        let Prepared { source, composition, .. } = prepared;
+        let Composition { keys, composed, .. } = composition;
+        let by_group = || Exchange::new(source.row_groups.len(), 1, &prepared.composition.room);
         let mut routes = Routes { examples: by_group(), carriers: by_group(), items: by_group(), purposes };
         for (part, batches) in ranges.iter().enumerate() {
             let keys = composed.part(keys, batches.clone())?;

@@ -3,9 +3,9 @@
 use super::open::{Job, time_type};
 use crate::error::Result;
 use crate::identity::{ChunkKeys, KeyChunk, KeyColumns};
+use crate::parallel::in_parallel;
 use crate::pipeline::{Hash, Pipeline};
 use crate::source::{self, InputColumn, Predicate, Source};
-use crate::tasks::in_parallel;
 
 /// Reads the keys of row groups.
 pub struct Scanner<'a> {

@@ -3,8 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::decoder::SourceDecoder;
-use super::figures::Measuring;
 use super::items::{ItemOrder, item_parts};
 use super::memory::PayloadBytes;
 use super::origin::Origin;
@@ -14,12 +12,17 @@ use super::prepare::Prepared;
 use super::routes::{Purpose, Routes};
 use crate::dataset::Cuts;
 use crate::error::Result;
-use crate::payload::{Payload, RequestRows, Spill};
+use crate::figures::{Composition, Measuring};
+use crate::payload::{Payload, RequestRows, SourceDecoder, Spill};
 use crate::progress::Progress;
 use crate::spill::MOST_PARTITIONS;
 
 /// What a row's keys take, about, while those of a part are brought from their file.
 const KEY_ROW_BYTES: u64 = 64;
+
+/// Parts that the budget holds: a row group may lie in two, a third is being loaded from its pieces, and what is freed is not
+/// all given back.
+const PARTS_AT_ONCE: u64 = 4;
 
 /// What payload takes, and may take.
 pub struct PayloadRoom<'a> {
@@ -46,8 +49,9 @@ pub fn scattered<'k>(
     measuring: &mut Measuring<'_>,
     progress: &Progress,
 ) -> Result<(Parts<'k>, ItemParts)> {
-    let Prepared { source, keys, composed, .. } = prepared;
-    let whole = needs.whole <= budget && !prepared.room.is_on_file();
+    let Prepared { source, composition, .. } = prepared;
+    let Composition { keys, composed, .. } = composition;
+    let whole = needs.whole <= budget && !prepared.composition.room.is_on_file();
     // A payload that is held whole leaves the rest of the budget.
     let room = if whole { budget - needs.whole } else { budget };
     let checked = keys.shape().request.is_some() && output.origins().iter().any(|origin| *origin != Origin::Row);
@@ -72,12 +76,13 @@ pub fn scattered<'k>(
         let one_part = items.map(|items| std::iter::once(0..items.len()).collect());
         return Ok((Parts::whole(keys, composed, all, values), one_part.unwrap_or_default()));
     }
-    // Two parts may be held at once, beside what is encoded.
-    let of_keys = if prepared.room.is_on_file() { KEY_ROW_BYTES * composed.head().rows() as u64 } else { 0 };
-    let parts = (needs.in_parts + of_keys).div_ceil((budget / 3).max(1)).clamp(2, MOST_PARTITIONS as u64) as usize;
+    let of_keys =
+        if prepared.composition.room.is_on_file() { KEY_ROW_BYTES * composed.head().rows() as u64 } else { 0 };
+    let parts =
+        (needs.in_parts + of_keys).div_ceil((budget / PARTS_AT_ONCE).max(1)).clamp(2, MOST_PARTITIONS as u64) as usize;
     let ranges = composed.cut(cuts.parts(parts), parts);
     let of_items = match (items, output.item()) {
-        (Some(items), Some(column)) => item_parts(source, column, items.len(), budget / 3),
+        (Some(items), Some(column)) => item_parts(source, column, items.len(), budget / PARTS_AT_ONCE),
         _ => Vec::new(),
     };
     let items = items.map(|items| (items, of_items.as_slice()));

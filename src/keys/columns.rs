@@ -3,23 +3,11 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use super::key::Key;
 use super::view::KeyView;
 use crate::error::Result;
 use crate::pipeline::Field;
 use crate::spill::{Column, Room};
-
-/// A column of keys.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Key {
-    InputRow,
-    Time,
-    Positive,
-    Code(Field),
-}
-
-impl Key {
-    pub const IDENTITY: Key = Key::Code(Field::Identity);
-}
 
 /// Rows that are read at a time.
 const PIECE: usize = 1 << 18;

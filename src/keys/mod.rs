@@ -6,8 +6,10 @@
 
 mod columns;
 mod exchange;
+mod key;
 mod view;
 
-pub use columns::{Key, Keys};
+pub use columns::Keys;
 pub use exchange::KeyExchange;
+pub use key::Key;
 pub use view::{Codes, KeyView, Labels, from_ordered_bits, ordered_bits};

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::Key;
+use super::key::Key;
 use crate::pipeline::Field;
 
 /// One key column as dense codes.

@@ -32,7 +32,7 @@ pub struct Columns<'a> {
     pub sampled: &'a [usize],
 }
 
-/// A batch's generated columns, in the order of [`Generated::of`], one value a slot.
+/// A batch's generated columns, in the order of [`Pipeline::generated`], one value a slot.
 pub struct BatchColumns {
     /// Masks as dictionaries, of bitmaps or of lists of slots.
     pub arrays: Vec<ArrayRef>,
@@ -64,7 +64,7 @@ impl Columns<'_> {
     /// The generated columns of a batch. Fails if its exclusions pass 2³¹−1.
     pub fn batch(&self, batch: usize) -> Result<BatchColumns> {
         let (mut masks, mut stats) = self.masks(batch);
-        let generated = Generated::of(self.pipeline);
+        let generated = self.pipeline.generated();
         let same_user = generated.contains(&Generated::SameUser);
         let patterns = Patterns::new(self.pipeline, &mut masks, same_user, &mut stats)?;
         stats.false_negatives = self.false_negatives(batch, &mut masks);

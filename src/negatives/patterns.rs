@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, DictionaryArray, FixedSizeBinaryArray, Int32Array, PrimitiveArray, UInt32Array};
+use arrow::array::{ArrayRef, FixedSizeBinaryArray, Int32Array};
 use arrow::buffer::Buffer;
-use arrow::datatypes::UInt32Type;
 use arrow::error::ArrowError;
 
 use super::batch::BatchMasks;
-use super::slot_lists::SlotLists;
+use super::slot_lists::{SlotLists, dictionary};
 use crate::classes::Classes;
 use crate::error::{Error, Result};
 use crate::pipeline::{Encoding, Pipeline};
@@ -101,10 +100,4 @@ fn walk(
 
 fn bitmap_dictionary(classes: &Classes, width: usize, bitmaps: Vec<u8>) -> std::result::Result<ArrayRef, ArrowError> {
     dictionary(classes, Arc::new(FixedSizeBinaryArray::try_new(width as i32, Buffer::from_vec(bitmaps), None)?))
-}
-
-/// A column of values, that of a class on each of its slots.
-pub(super) fn dictionary(classes: &Classes, values: ArrayRef) -> std::result::Result<ArrayRef, ArrowError> {
-    let keys: PrimitiveArray<UInt32Type> = UInt32Array::from(classes.of.clone());
-    Ok(Arc::new(DictionaryArray::try_new(keys, values)?))
 }

@@ -3,12 +3,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int32Array, ListArray};
+use arrow::array::{ArrayRef, AsArray, DictionaryArray, Int32Array, ListArray, PrimitiveArray, UInt32Array};
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{Int32Type, UInt32Type};
 use arrow::error::ArrowError;
 
-use super::patterns::dictionary;
 use crate::classes::Classes;
 use crate::schema::excluded_element;
 
@@ -58,4 +57,10 @@ pub fn written_out(lists: ArrayRef, slots: Range<usize>) -> impl Iterator<Item =
         };
         (ends.len() > 1).then(|| Arc::new(array(ends)) as ArrayRef)
     })
+}
+
+/// A column of values, that of a class on each of its slots.
+pub(super) fn dictionary(classes: &Classes, values: ArrayRef) -> std::result::Result<ArrayRef, ArrowError> {
+    let keys: PrimitiveArray<UInt32Type> = UInt32Array::from(classes.of.clone());
+    Ok(Arc::new(DictionaryArray::try_new(keys, values)?))
 }

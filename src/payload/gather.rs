@@ -7,7 +7,7 @@ use arrow::compute::{interleave, take};
 use arrow::datatypes::DataType;
 
 use crate::error::{Error, Place, Result};
-use crate::tasks::in_parallel;
+use crate::parallel::in_parallel;
 
 /// A row group's place in the input.
 #[derive(Debug, Clone, Copy)]

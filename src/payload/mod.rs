@@ -4,15 +4,19 @@
 //! types and values unchanged, bit for bit; each value decoded once; request-level columns kept once per request; what does not fit goes
 //! through scratch files, written once and read once.
 
-mod constant;
+mod constancy;
+mod decoder;
+mod examples;
 mod gather;
 mod key_range;
+mod permits;
 mod pieces;
 mod row_digest;
 mod scatter;
 mod spill;
 
-pub use constant::{Constancy, Examples, RequestRows, SeenValue, WantedRows, differ};
+pub use constancy::{Constancy, Examples, RequestRows, SeenValue, WantedRows, differ};
+pub use decoder::{DecodedColumn, SourceDecoder};
 pub use gather::{ArraySize, Decoder, KEEP_WHOLE, Payload, RowGroupSpan, Sink, WantedRow, alone};
 pub use key_range::{KeyRange, with_keys_for};
 pub use pieces::Piece;

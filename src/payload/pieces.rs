@@ -52,8 +52,7 @@ pub(super) fn encode(array: ArrayRef, compress: &OnceLock<bool>) -> std::result:
 }
 
 /// The array of a piece, as it came.
-pub(super) fn decode(bytes: Vec<u8>, data_type: &DataType) -> std::result::Result<ArrayRef, ArrowError> {
-    let mut bytes = Buffer::from_vec(bytes);
+pub(super) fn decode(mut bytes: Buffer, data_type: &DataType) -> std::result::Result<ArrayRef, ArrowError> {
     let batch = StreamDecoder::new().decode(&mut bytes)?;
     let batch = batch.ok_or_else(|| ArrowError::IpcError("an empty piece".into()))?;
     let array = batch.column(0);
@@ -100,7 +99,7 @@ mod tests {
         let some: ArrayRef = Arc::new(all.slice(500, 3));
         let bytes = encode(Arc::clone(&some), &OnceLock::new()).unwrap();
         assert!(bytes.len() < 2_000, "{} bytes", bytes.len());
-        assert_eq!(&decode(bytes, some.data_type()).unwrap(), &some);
+        assert_eq!(&decode(Buffer::from_vec(bytes), some.data_type()).unwrap(), &some);
     }
 
     #[test]

@@ -5,13 +5,14 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::ArrayRef;
+use arrow::buffer::Buffer;
 use arrow::datatypes::DataType;
 use rayon::prelude::*;
 
 use super::gather::{ArraySize, Decoder, Payload, RowGroupSpan, pick, within};
 use super::pieces::{Piece, decode, encode, narrow};
 use crate::error::{Error, Place, Result};
-use crate::tasks::in_parallel;
+use crate::parallel::in_parallel;
 
 /// The rows that each part of the output wants.
 pub trait Wanted: Sync {
@@ -84,7 +85,10 @@ pub fn scatter(
 /// Encoded bytes that are held while a part is loaded, or one piece's if it has more.
 const ENCODED: usize = 16 << 20;
 
-/// The columns of a part from its sorted pieces, which `read` brings; of these types, with so many rows each.
+/// Where a piece begins in what was read, so that its arrays need no copy.
+const ALIGNMENT: usize = 64;
+
+/// The columns of a part from its sorted pieces, whose bytes `read` fills in; of these types, with so many rows each.
 ///
 /// # Errors
 /// Pieces that can't be read, or that do not bring each wanted row exactly once.
@@ -92,7 +96,7 @@ pub fn gathered(
     pieces: &[Piece],
     types: &[DataType],
     rows: &[usize],
-    mut read: impl FnMut(&Piece) -> Result<Vec<u8>>,
+    mut read: impl FnMut(&Piece, &mut [u8]) -> Result<()>,
 ) -> Result<Payload> {
     for (column, rows) in rows.iter().enumerate() {
         let own = pieces.iter().filter(|piece| piece.column == column);
@@ -107,21 +111,30 @@ pub fn gathered(
         }
     }
     let mut columns: Vec<Vec<ArrayRef>> = vec![Vec::new(); types.len()];
-    // A few pieces at a time: their encoded bytes are not all held at once.
+    // A few pieces at a time: their encoded bytes are not all held at once. They lie in one block, since the heaps of several
+    // threads keep much of what is freed in many small ones.
     let mut rest = pieces;
     while !rest.is_empty() {
-        let mut bytes = 0;
-        let number = rest.iter().take_while(|piece| {
-            bytes += piece.bytes;
-            bytes <= ENCODED
-        });
-        let (some, others) = rest.split_at(number.count().max(1));
+        let mut ends = Vec::new();
+        for piece in rest {
+            let end = ends.last().map_or(0, |end: &usize| end.next_multiple_of(ALIGNMENT)) + piece.bytes;
+            if end > ENCODED && !ends.is_empty() {
+                break;
+            }
+            ends.push(end);
+        }
+        let (some, others) = rest.split_at(ends.len());
         rest = others;
-        let encoded: Vec<Vec<u8>> = some.iter().map(&mut read).collect::<Result<_>>()?;
-        let arrays: Vec<ArrayRef> = encoded
-            .into_par_iter()
-            .zip(some)
-            .map(|(bytes, piece)| {
+        let mut block = vec![0; ends.last().copied().unwrap_or(0)];
+        for (piece, end) in some.iter().zip(&ends) {
+            read(piece, &mut block[end - piece.bytes..*end])?;
+        }
+        let block = Buffer::from_vec(block);
+        let arrays: Vec<ArrayRef> = some
+            .par_iter()
+            .zip(&ends)
+            .map(|(piece, end)| {
+                let bytes = block.slice_with_length(end - piece.bytes, piece.bytes);
                 let array = decode(bytes, &types[piece.column]).map_err(Error::scratch)?;
                 if array.len() == piece.rows as usize { Ok(array) } else { Err(Error::scratch("a piece is cut short")) }
             })
@@ -199,7 +212,10 @@ mod tests {
         for (part, rows) in wanted.into_iter().enumerate() {
             let mut pieces = std::mem::take(&mut *pieces[part].lock().unwrap());
             pieces.sort_unstable_by_key(|(piece, _)| *piece);
-            let read = |piece: &Piece| Ok(pieces.iter().find(|(own, _)| own == piece).unwrap().1.clone());
+            let read = |piece: &Piece, bytes: &mut [u8]| {
+                bytes.copy_from_slice(&pieces.iter().find(|(own, _)| own == piece).unwrap().1);
+                Ok(())
+            };
             let all: Vec<Piece> = pieces.iter().map(|(piece, _)| *piece).collect();
             let expected = vec![rows.len(); types.len()];
             let payload = gathered(&all, &types, &expected, read).unwrap();

@@ -65,10 +65,8 @@ impl Spill {
         let mut part = self.lock(part);
         let (file, mut pieces) = (part.file.take(), std::mem::take(&mut part.pieces));
         pieces.sort_unstable();
-        gathered(&pieces, &self.types, rows, |piece| {
-            let mut bytes = vec![0; piece.bytes];
-            file.iter().try_for_each(|file| file.read_at(piece.place, &mut bytes))?;
-            Ok(bytes)
+        gathered(&pieces, &self.types, rows, |piece, bytes| {
+            file.iter().try_for_each(|file| file.read_at(piece.place, bytes))
         })
     }
 

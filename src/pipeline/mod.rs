@@ -4,6 +4,7 @@
 //! contradiction that can be seen without the data has been refused.
 
 mod file;
+mod generated;
 mod load;
 mod location;
 mod names;

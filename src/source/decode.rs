@@ -16,10 +16,11 @@ use parquet::schema::types::SchemaDescriptor;
 use super::convert::{Converted, convert};
 use super::guard::{guarded, unguarded};
 use super::lists::Lists;
-use super::order::in_order;
+use super::orders::in_order;
 use super::paths::at_path;
-use super::preflight::{InputColumn, RowGroup, Source};
+
 use super::stored::{leaf_types, plain_bytes_of};
+use super::table::{InputColumn, RowGroup, Source};
 use super::{int96, interval};
 use crate::error::{Error, Place, Result};
 use crate::store;

@@ -13,7 +13,7 @@ use polars::prelude::{
 use super::comparisons::Form;
 use super::decode::{SMALL_ARRAY, decode_stored};
 use super::literals::{Clock, DAY, nanos_of};
-use super::preflight::{InputColumn, RowGroup, Source};
+use super::table::{InputColumn, RowGroup, Source};
 use crate::error::{Error, Result};
 
 /// Whether a column of this type is made here.

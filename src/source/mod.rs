@@ -4,6 +4,7 @@
 //! time. Promises: the order of rows depends on the names of the files alone; nothing is skipped by statistics; a value is
 //! carried exactly, or it is an error; whatever a file holds, a failure is an error that names it, never a panic.
 
+mod chunks;
 mod comparisons;
 mod convert;
 mod declared;
@@ -21,6 +22,7 @@ mod literals;
 mod numbers;
 mod one_schema;
 mod order;
+mod orders;
 mod paths;
 mod predicate;
 mod preflight;
@@ -30,6 +32,7 @@ mod sniff;
 mod sql;
 mod stamp;
 mod stored;
+mod table;
 mod table_format;
 mod text_sizes;
 mod unify;
@@ -40,7 +43,8 @@ pub use guard::{silence_guarded_panics, unless_panic};
 pub use hive::{HIVE_NULL, hive_value};
 pub use order::{Order, PLACE};
 pub use predicate::{Predicate, plain_text};
-pub use preflight::{InputColumn, Options, RowGroup, Source};
+pub use preflight::Options;
 pub use row_group::{polars_footer, read_row_group, reads_declared};
 pub use shard::Shard;
 pub use stamp::Stamp;
+pub use table::{InputColumn, RowGroup, Source};

@@ -4,7 +4,10 @@ use arrow::datatypes::{
     DECIMAL32_MAX_PRECISION, DECIMAL64_MAX_PRECISION, DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType,
 };
 
-use super::unify::each;
+/// What each of the types has of a kind; `None` where one is of another kind.
+pub(super) fn each<'a, T>(types: &[&'a DataType], of: impl Fn(&'a DataType) -> Option<T>) -> Option<Vec<T>> {
+    types.iter().copied().map(of).collect()
+}
 
 /// Unsigned with signed: the signed type that holds both; of 64 unsigned bits, what fits 63.
 pub fn integers(types: &[&DataType]) -> Option<DataType> {

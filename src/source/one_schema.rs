@@ -143,7 +143,7 @@ fn names_of<'a>(path: &Path, fields: &'a Fields) -> Result<HashMap<&'a str, usiz
         if field.name().starts_with(schema::RESERVED) {
             return Err(Error::input(
                 place(),
-                "the prefix `bw_` is reserved for generated columns",
+                format!("the prefix `{}` is reserved for generated columns", schema::RESERVED),
                 "rename it; a composed dataset can't be composed again",
             ));
         }

@@ -14,10 +14,10 @@ use super::comparisons::Form;
 use super::frame::is_simple;
 use super::guard::{guarded, unguarded};
 use super::literals::Clock;
-use super::preflight::{InputColumn, RowGroup, Source};
 use super::row_group::{polars_footer, read_row_group};
 use super::shard::Shard;
 use super::sql::{Predicated, widen_integers};
+use super::table::{InputColumn, RowGroup, Source};
 use crate::error::{Error, Place, Result};
 use crate::store;
 

@@ -11,7 +11,7 @@ use parquet::errors::Result as ParquetResult;
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::serialized_reader::SerializedPageReader;
 
-use super::stored::{dictionary_bytes, values};
+use super::chunks::{dictionary_bytes, values};
 
 /// Chunks whose texts can't take more are not looked at: this much for each value of the dictionary, were there but one.
 const WORTH_A_LOOK: u64 = 32 << 20;

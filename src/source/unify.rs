@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
 
 use super::literals::fixed_offset;
-use super::numbers::{decimals, floats, integers};
+use super::numbers::{decimals, each, floats, integers};
 
 /// The keys of a field's metadata that tell of its extension type.
 const EXTENSION: &str = "ARROW:extension:name";
@@ -82,11 +82,6 @@ fn unify_types(types: &[&DataType]) -> Result<DataType, String> {
         .or_else(|| floats(types).map(Ok))
         .or_else(|| decimals(types).map(Ok));
     known.unwrap_or_else(|| Err("no type holds both exactly".into()))
-}
-
-/// What each of the types has of a kind; `None` where one is of another kind.
-pub(super) fn each<'a, T>(types: &[&'a DataType], of: impl Fn(&'a DataType) -> Option<T>) -> Option<Vec<T>> {
-    types.iter().copied().map(of).collect()
 }
 
 /// Dictionaries of several widths, and with their text.

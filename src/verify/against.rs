@@ -7,7 +7,7 @@ use std::sync::Arc;
 use polars::prelude::DataFrame;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::chains::Chains;
+use super::chains::{Chains, Example};
 use super::columns::{find, leave_out};
 use super::dataset::Dataset;
 use super::digest::{Column, role_digests, row_digests};
@@ -24,19 +24,6 @@ use crate::error::{Error, Result};
 use crate::pipeline::{Field, Hash, Keep, Layout, Nulls, Pipeline, Remainder};
 use crate::schema;
 use crate::source::{Found, Options, Predicate, RowGroup, Source, discover};
-
-/// One row of the input that passed `where` and the null policy.
-#[derive(Clone, Copy)]
-pub(super) struct Example {
-    pub(super) identity: u128,
-    /// A null item is an item of its own.
-    pub(super) item: Option<u128>,
-    pub(super) positive: bool,
-    /// Digest of the payload columns that the dataset carries on every row.
-    pub(super) payload: u128,
-    pub(super) survives: bool,
-    pub(super) seen: bool,
-}
 
 /// The input, row by row, as digests.
 pub struct Witness {

@@ -5,7 +5,18 @@ use std::num::NonZeroU32;
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::against::Example;
+/// One row of the input that passed `where` and the null policy.
+#[derive(Clone, Copy)]
+pub(super) struct Example {
+    pub(super) identity: u128,
+    /// A null item is an item of its own.
+    pub(super) item: Option<u128>,
+    pub(super) positive: bool,
+    /// Digest of the payload columns that the dataset carries on every row.
+    pub(super) payload: u128,
+    pub(super) survives: bool,
+    pub(super) seen: bool,
+}
 
 /// Survivors that have something in common, in input order.
 #[derive(Debug, Clone, Copy)]

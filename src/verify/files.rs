@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use rayon::prelude::*;
 
 use super::dataset::{Dataset, RecordedFile};
 use super::finding::{Finding, Findings};
+use super::footers::{footer_of, schema_of};
 use crate::schema::{self, Generated};
 use crate::source::reads_declared;
 use crate::store;
@@ -123,17 +123,6 @@ pub fn open_all(dataset: &Dataset, findings: &mut Findings) -> Vec<Readable> {
         out.push(Readable { shard: k, row_groups });
     }
     out
-}
-
-/// A file's footer; `None` where it can't be read.
-pub fn footer_of(path: &std::path::Path) -> Option<ArrowReaderMetadata> {
-    let file = store::open(path).ok()?;
-    crate::source::unless_panic(|| ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).ok())?
-}
-
-/// The Arrow schema that a file's footer holds; Polars widens some types, so types are compared here.
-pub fn schema_of(path: &std::path::Path) -> Option<Arc<arrow::datatypes::Schema>> {
-    footer_of(path).map(|footer| super::zones::zoned(footer.schema(), footer.metadata().file_metadata()))
 }
 
 /// The columns that Polars reads, if it does not read all: it knows no half floats, 256-bit decimals, list views, intervals,

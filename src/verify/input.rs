@@ -38,7 +38,7 @@ impl InputFile {
         let damaged = || Error::damaged(Place::file(&path), "Polars can't read it");
         let file = store::open(&path)?;
         let footer = unless_panic(|| polars_footer(file)).and_then(|f| f.ok()).ok_or_else(damaged)?;
-        let schema = files::schema_of(&path).ok_or_else(damaged)?;
+        let schema = super::footers::schema_of(&path).ok_or_else(damaged)?;
         let own = |name: &str| schema.index_of(name).is_ok();
         let named = p.named_columns();
         let roles: Vec<&str> = named.iter().map(|(_, name)| root_of(name, own)).collect();

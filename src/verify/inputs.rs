@@ -8,8 +8,8 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::dataset::Dataset;
 use super::digest::{Column, row_digests};
-use super::files::footer_of;
 use super::finding::{Finding, Findings};
+use super::footers::footer_of;
 use super::rows::BatchRows;
 use crate::error::{Error, Result};
 use crate::pipeline::{Hash, Pipeline};

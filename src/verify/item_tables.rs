@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use super::against::{Example, Witness};
+use super::against::Witness;
+use super::chains::Example;
+use super::columns::ints;
 use super::dataset::Dataset;
 use super::digest::role_digests;
 use super::finding::{Finding, Findings};
-use super::rows::ints;
 use super::second;
 use super::tables::read_table;
 use crate::schema;

@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use polars::prelude::{DataFrame, ParquetReader, SerReader, Series};
 
+use super::columns::ints;
 use super::dataset::{Dataset, RecordedFile};
 use super::masks::words_of;
-use super::rows::ints;
 use crate::error::{Error, Place, Result};
 use crate::schema;
 use crate::source::{polars_footer, unless_panic};
@@ -191,7 +191,7 @@ fn read(dataset: &Dataset, path: &str, rows: Option<(usize, usize)>, columns: Op
     let full = dataset.root.join(path);
     let file = store::open(&full)?;
     let there = columns.map(|columns| {
-        let schema = super::files::schema_of(&full);
+        let schema = super::footers::schema_of(&full);
         let readable = super::files::readable_columns(&full);
         let has = |name: &&&str| {
             let known = readable.as_ref().is_none_or(|readable| readable.iter().any(|known| known == *name));

@@ -3,13 +3,14 @@
 use std::collections::{HashMap, HashSet};
 
 use super::against::Witness;
-use super::batch::View;
+use super::columns::ints;
 use super::columns::{Named, find, parts_of};
 use super::dataset::Dataset;
 use super::digest::role_digests;
 use super::finding::Findings;
-use super::prior::Prior;
-use super::rows::{BatchRows, ints};
+use super::lookalikes::Prior;
+use super::rows::BatchRows;
+use super::view::View;
 use crate::schema;
 use crate::stats::{BatchStats, FalseNegatives};
 
@@ -278,7 +279,7 @@ fn classes_of(keys: &[Option<u128>]) -> (Vec<Vec<usize>>, Vec<usize>) {
 /// Copies are told by their payload and identity: rows that agree in all of it are one example, if one of them is a copy, and
 /// if no other example is like it.
 fn examples(dataset: &Dataset, batch: &BatchRows, alike: &HashSet<u128>) -> [Rule<'static>; 2] {
-    let keys = super::totals::example_keys(dataset, batch);
+    let keys = super::example_keys::example_keys(dataset, batch);
     let copies = batch.frame.column(schema::COPY).map(ints).unwrap_or_default();
     let copied: HashSet<u128> = keys.iter().zip(&copies).filter(|(_, c)| **c > 0).map(|(k, _)| *k).collect();
     let of = |are_alike: bool| -> Vec<Option<u128>> {

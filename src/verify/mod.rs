@@ -11,24 +11,27 @@ mod chains;
 mod columns;
 mod dataset;
 mod digest;
+mod example_keys;
 mod files;
 mod finding;
+mod footers;
+mod identities;
 mod input;
 mod inputs;
 mod intervals;
 mod item_tables;
 mod look;
+mod lookalikes;
 mod masks;
-mod matched;
+mod matching;
 mod one_to_one;
 mod orders;
-mod prior;
 mod rows;
 mod second;
 mod sums;
 mod tables;
 mod totals;
-mod who;
+mod view;
 mod widened;
 mod zones;
 
@@ -83,7 +86,7 @@ pub fn verify(root: &Path, against: Option<&Pipeline>, sample: Option<f64>) -> R
     }
     let witnessed = witness.as_ref().is_some_and(|witness| witness.who_is_who);
     let mut totals = totals::Totals::new(sample, witnessed);
-    let prior = prior::Prior::read(&dataset, &readable, witnessed);
+    let prior = lookalikes::Prior::read(&dataset, &readable, witnessed);
     let wanted = match &witness {
         Some(witness) => rows::Wanted::all().with_second(witness.foreign()),
         None => rows::Wanted::keys(&dataset, sample),
@@ -116,7 +119,7 @@ pub fn recompute(root: &Path) -> Result<(Recomputed, Vec<Finding>)> {
     let readable = files::open_all(&dataset, &mut findings);
     let mut totals = totals::Totals::new(None, false);
     let mut quiet = Findings::default();
-    let prior = prior::Prior::read(&dataset, &readable, false);
+    let prior = lookalikes::Prior::read(&dataset, &readable, false);
     let wanted = rows::Wanted::keys(&dataset, None);
     rows::each_batch(&dataset, &readable, &wanted, &mut findings, |batch, _| {
         batch::check(&dataset, &batch, &prior, None, &mut quiet, &mut totals);

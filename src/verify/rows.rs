@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
-use polars::prelude::{Column, DataFrame, ParallelStrategy};
+use polars::prelude::{DataFrame, ParallelStrategy};
 use polars_io::parquet::metadata::FileMetadataRef;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::columns::{Named, parts_of, root_of};
+use super::columns::{Named, ints, parts_of, root_of};
 use super::dataset::Dataset;
 use super::files::Readable;
 use super::finding::{Finding, Findings};
@@ -106,7 +106,7 @@ impl Wanted {
         if self.payload.is_none() && self.masks {
             return readable;
         }
-        let schema = super::files::schema_of(path)?;
+        let schema = super::footers::schema_of(path)?;
         let names = schema.fields().iter().map(|f| f.name().clone());
         let is_mask = |n: &str| [schema::SAME_USER, schema::NEGATIVES, schema::EXCLUDED].contains(&n);
         let wanted = names.filter(|n| match n.starts_with(schema::RESERVED) {
@@ -310,12 +310,4 @@ fn cut(frame: &DataFrame) -> Vec<(i64, DataFrame)> {
         start += run.len();
     }
     out
-}
-
-/// An integer column; null is −1, which no generated column holds where it counts.
-pub fn ints(column: &Column) -> Vec<i64> {
-    let wide = column.cast(&polars::prelude::DataType::Int64);
-    wide.ok()
-        .and_then(|c| c.as_materialized_series().i64().ok().map(|c| c.iter().map(|v| v.unwrap_or(-1)).collect()))
-        .unwrap_or_default()
 }

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use polars::prelude::{DataFrame, ParquetReader, SerReader};
 
+use super::columns::ints;
 use super::columns::times;
 use super::dataset::Dataset;
 use super::finding::{Finding, Findings};
-use super::rows::ints;
 use super::totals::Totals;
 use crate::schema;
 use crate::stats::BatchStats;

@@ -3,15 +3,14 @@
 use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
-use xxhash_rust::xxh3::xxh3_128;
 
 use super::Recomputed;
-use super::batch::View;
 use super::dataset::Dataset;
-use super::digest::digests;
+use super::example_keys::example_keys;
 use super::finding::{Finding, Findings};
 use super::rows::BatchRows;
 use super::sums;
+use super::view::View;
 use crate::schema;
 use crate::stats::{BatchStats, Counts, Metrics, co_user_ratio};
 
@@ -46,22 +45,6 @@ pub(super) struct ItemSeen {
     pub(super) originals: u64,
     pub(super) positives: u64,
     log_q: f32,
-}
-
-/// A digest of each row's payload and identity, by which copies are told; request columns of layout "first" are left out.
-pub fn example_keys(dataset: &Dataset, batch: &BatchRows) -> Vec<u128> {
-    let skip = dataset.list("requests.columns");
-    let mut keys: Vec<Vec<u8>> = vec![Vec::new(); batch.frame.height()];
-    for column in batch.frame.columns() {
-        let name = column.name().as_str();
-        if skip.iter().any(|s| s == name) || (name.starts_with(schema::RESERVED) && name != schema::USER) {
-            continue;
-        }
-        for (key, value) in keys.iter_mut().zip(digests(column.as_materialized_series())) {
-            key.extend(value.unwrap_or(0).to_le_bytes());
-        }
-    }
-    keys.iter().map(|k| xxh3_128(k)).collect()
 }
 
 impl Totals {

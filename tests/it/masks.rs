@@ -8,7 +8,6 @@ use arrow::datatypes::{Int32Type, Int64Type, UInt32Type};
 use batchwright::keys::KeyView;
 use batchwright::negatives::{Columns, Positives};
 use batchwright::pipeline::{Encoding, Pipeline};
-use batchwright::schema::Generated;
 use batchwright::stats::FalseNegatives;
 use proptest::prelude::*;
 
@@ -76,10 +75,10 @@ fn assert_masks(p: &Pipeline, whole: &KeyView<'_>, plane: &KeyView<'_>) {
         Columns { pipeline: p, plane, plan: &composed, positives: Some(&positives), log_q: None, sampled: &sampled };
     for b in 0..plan.batches() {
         let out = columns.batch(b).expect("columns");
-        let arrays: HashMap<&str, _> = Generated::of(p).into_iter().map(|g| g.name()).zip(&out.arrays).collect();
+        let arrays: HashMap<&str, _> = p.generated().into_iter().map(|g| g.name()).zip(&out.arrays).collect();
         let rows = plan.batch(b);
         let valid = arrays["bw_valid_negatives"].as_primitive::<Int32Type>();
-        let at = Generated::of(p).iter().position(|g| g.name() == "bw_excluded");
+        let at = p.generated().iter().position(|g| g.name() == "bw_excluded");
         let lists: Vec<_> = at.map(|k| out.pieces(k, 0..rows.len()).collect()).unwrap_or_default();
         let lists = concat(&lists.iter().map(|l| l.as_ref()).collect::<Vec<_>>()).ok();
         let (mut excluded_pairs, mut same_pairs, mut false_negatives) = (0u64, 0u64, FalseNegatives::default());

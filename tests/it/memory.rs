@@ -145,10 +145,10 @@ fn peak(project: &Project, memory: &str) -> Option<u64> {
 
 #[test]
 fn a_run_takes_no_more_memory_than_it_is_given() {
-    let project = Project::new("");
-    let text = "input.shards = [\"in.parquet\"]\ncolumns = { identity = \"user\", item = \"item\" }\n\
-                compose.batch_size = 1024\noutput.path = \"out\"";
-    std::fs::write(project.path("pipeline.toml"), text).unwrap();
+    let project = Project::new(
+        "input.shards = [\"in.parquet\"]\ncolumns = { identity = \"user\", item = \"item\" }\n\
+         compose.batch_size = 1024\noutput.path = \"out\"",
+    );
     let mut rng = batchwright::compose::Rng::new(0, "noise", 0);
     let mut batch = || {
         let rows = 250_000usize;
@@ -159,11 +159,22 @@ fn a_run_takes_no_more_memory_than_it_is_given() {
         RecordBatch::try_from_iter([("user", user), ("item", item), ("blob", Arc::new(blob))]).unwrap()
     };
     write_parquet(&project.path("in.parquet"), &std::array::from_fn::<_, 10, _>(|_| batch()));
-    let (Some(ample), Some(scarce)) = (peak(&project, "8GiB"), peak(&project, "256MiB")) else {
+    // What a run says that it may take, if its limit is short. It writes the pipeline file, too.
+    let short_of = |memory: &str| {
+        let plan = project.command("plan", &["--threads", "2", "--memory", memory, "--format", "json"]).stdout;
+        let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
+        plan["memory"]["short_of"].as_u64()
+    };
+    let least = short_of("128MiB").unwrap();
+    assert_eq!(short_of("384MiB"), None);
+    let (Some(ample), Some(given), Some(scarce)) =
+        (peak(&project, "8GiB"), peak(&project, "384MiB"), peak(&project, "128MiB"))
+    else {
         return eprintln!("skipped: the system does not tell what a process takes");
     };
-    assert!(ample > 256 << 20, "{ample}: it would fit anyway");
-    assert!(scarce <= 256 << 20, "{scarce}");
+    assert!(ample > 384 << 20, "{ample}: it would fit anyway");
+    assert!(given <= 384 << 20, "{given}");
+    assert!(scarce <= least && least < ample, "{scarce} of {least}, and {ample}");
 }
 
 /// Files whose footers tell nothing of what texts take, as DuckDB and Polars leave them: dictionaries of long texts.

@@ -3,12 +3,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::batch::View;
 use super::dataset::Dataset;
+use super::example_keys::example_keys;
 use super::files::Readable;
 use super::finding::Findings;
 use super::rows::{Wanted, each_batch};
-use super::totals::example_keys;
+use super::view::View;
 
 /// Known beforehand.
 #[derive(Default)]

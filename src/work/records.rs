@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::figures::Measured;
 use crate::compose::Head;
 use crate::dataset::{ShardRecord, TableRecord};
+use crate::figures::Measured;
 use crate::stats::{Baselines, BatchStats};
 
 /// Which run a folder belongs to.

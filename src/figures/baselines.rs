@@ -5,17 +5,18 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::figures::met_ratio;
-use super::prepare::Prepared;
+use super::composition::Composition;
+use super::measured::met_ratio;
 use crate::error::Result;
 use crate::keys::{Key, KeyExchange, KeyView, Keys};
 use crate::pipeline::{Field, Pipeline};
 use crate::stats::{Baseline, Baselines, BatchStats, Chances, Counts, Metrics, Users, even_ends, random_order};
 
 /// The two baselines: a uniformly random order in closed form, and the input's own order, measured.
-pub fn baselines(p: &Pipeline, prepared: &Prepared) -> Result<Baselines> {
-    let (keys, facts) = (&prepared.keys, &prepared.facts);
-    let (input_order, match_rate) = rayon::join(|| input_order(p, keys, &facts.identities), || match_rate(p, prepared));
+pub fn baselines(p: &Pipeline, composition: &Composition) -> Result<Baselines> {
+    let (keys, facts) = (&composition.keys, &composition.facts);
+    let (input_order, match_rate) =
+        rayon::join(|| input_order(p, keys, &facts.identities), || match_rate(p, composition));
     let random_order = random_order(&facts.identities, facts.requests.as_deref(), match_rate?, p.batch_size);
     Ok(Baselines { random_order, input_order: input_order? })
 }
@@ -51,13 +52,13 @@ fn input_order(p: &Pipeline, keys: &Keys, examples: &[u32]) -> Result<Baseline> 
 }
 
 /// Of a random order.
-fn match_rate(p: &Pipeline, prepared: &Prepared) -> Result<Option<f64>> {
-    let keys = &prepared.keys;
+fn match_rate(p: &Pipeline, composition: &Composition) -> Result<Option<f64>> {
+    let keys = &composition.keys;
     let Some(labels) = &keys.shape().label else { return Ok(None) };
     let mut chances = Chances::new(p, &labels.text);
     let label = [Key::IDENTITY, Key::Code(Field::Label)];
     let mut add = |view: &KeyView<'_>| chances.add(&view.identity.rows, view.codes(&Field::Label).unwrap_or_default());
-    let number = prepared.room.partitions(keys.len());
+    let number = composition.room.partitions(keys.len());
     if number == 1 {
         add(&keys.view(0..keys.len(), &label)?);
         return Ok(chances.match_rate());
@@ -68,7 +69,7 @@ fn match_rate(p: &Pipeline, prepared: &Prepared) -> Result<Option<f64>> {
         let part = |identity: &u32| (u64::from(*identity) * number as u64 / identities) as u32;
         let rows = view.identity.rows.iter().zip(0..).map(|(identity, row)| (part(identity), row, row));
         parted
-            .get_or_insert_with(|| KeyExchange::new(view, number, 1, &prepared.room))
+            .get_or_insert_with(|| KeyExchange::new(view, number, 1, &composition.room))
             .extend(&rows.collect::<Vec<_>>(), view)
     })?;
     for part in 0..number {

@@ -1,7 +1,7 @@
 //! What was asked but can't be reached, or is hardly meant.
 
-use super::prepare::Prepared;
-use super::rules::Share;
+use super::composition::Composition;
+use super::shares::rule_shares;
 use crate::error::Result;
 use crate::keys::Key;
 use crate::pipeline::{Field, Group, Mode, Pipeline, Rule};
@@ -10,11 +10,13 @@ use crate::pipeline::{Field, Group, Mode, Pipeline, Rule};
 const MOST_EXCLUDED: f64 = 0.5;
 
 /// A line for each thing that is hardly meant: what a run says aloud.
-pub fn warnings(p: &Pipeline, prepared: &Prepared, shares: &[(String, Share)]) -> Vec<String> {
-    let mut lines = prepared.notices.clone();
-    lines.extend(mixed_requests(p, prepared));
-    lines.extend(items_without_rule(p, prepared));
-    for (rule, share) in shares {
+///
+/// # Errors
+/// A scratch file that can't be read.
+pub fn warnings(p: &Pipeline, composition: &Composition) -> Result<Vec<String>> {
+    let mut lines: Vec<String> = mixed_requests(p, composition).into_iter().collect();
+    lines.extend(items_without_rule(p, composition));
+    for (rule, share) in rule_shares(p, composition)? {
         if share.most > MOST_EXCLUDED && share.exact {
             lines.push(format!(
                 "mask.rules: {rule} excludes {:.0} % of all pairs in a random order",
@@ -25,13 +27,13 @@ pub fn warnings(p: &Pipeline, prepared: &Prepared, shares: &[(String, Share)]) -
             lines.push(format!("mask.rules: {rule} excludes no other example"));
         }
     }
-    lines
+    Ok(lines)
 }
 
 /// Requests whose ids are hardly unique.
-fn mixed_requests(p: &Pipeline, prepared: &Prepared) -> Option<String> {
-    let mixed = prepared.facts.mixed_requests;
-    let all = prepared.facts.number_of_requests().unwrap_or(0);
+fn mixed_requests(p: &Pipeline, composition: &Composition) -> Option<String> {
+    let mixed = composition.facts.mixed_requests;
+    let all = composition.facts.number_of_requests().unwrap_or(0);
     let more = p.request.iter().filter(|name| !p.identity.contains(name));
     let columns: Vec<String> = p.identity.iter().chain(more).map(|name| format!("\"{name}\"")).collect();
     (mixed > 0).then(|| {
@@ -43,34 +45,37 @@ fn mixed_requests(p: &Pipeline, prepared: &Prepared) -> Option<String> {
 }
 
 /// Items that come again, and no rule that looks at them.
-fn items_without_rule(p: &Pipeline, prepared: &Prepared) -> Option<String> {
+fn items_without_rule(p: &Pipeline, composition: &Composition) -> Option<String> {
     let looks = |rule: &Rule| match rule {
         Rule::KnownPositive => true,
         Rule::Same(fields) => fields.contains(&Field::Item),
     };
-    let again = prepared.facts.items.rows.iter().any(|rows| *rows > 1);
+    let again = composition.facts.items.rows.iter().any(|rows| *rows > 1);
     (p.item.is_some() && again && !p.rules.iter().any(looks)).then(|| {
         "columns.item is mapped, and no rule of mask.rules looks at it: other rows of an anchor's own item stay its negatives; add \"same:item\" or \"known_positive\"".into()
     })
 }
 
 /// A line for each thing that was asked but can't be reached, with the setting that would do, and for what rules exclude.
-pub fn advice(p: &Pipeline, prepared: &Prepared, shares: &[(String, Share)]) -> Result<Vec<String>> {
-    let mut lines: Vec<String> = repeats(p, prepared).into_iter().collect();
-    for (rule, share) in shares {
+///
+/// # Errors
+/// A scratch file that can't be read.
+pub fn advice(p: &Pipeline, composition: &Composition) -> Result<Vec<String>> {
+    let mut lines: Vec<String> = repeats(p, composition).into_iter().collect();
+    for (rule, share) in rule_shares(p, composition)? {
         let most = if share.exact { "about" } else { "at most" };
         lines.push(format!("{rule} excludes {most} {:.3} % of all pairs in a random order", 100.0 * share.most));
     }
     if let Some(group) = &p.group {
-        lines.extend(lacking(group, prepared)?);
-        lines.extend(copies(prepared));
+        lines.extend(lacking(group, composition)?);
+        lines.extend(copies(composition));
     }
     Ok(lines)
 }
 
 /// Identities with more rows than there are batches.
-fn repeats(p: &Pipeline, prepared: &Prepared) -> Option<String> {
-    let (counts, n) = (&prepared.facts.identities, prepared.keys.len() as u64);
+fn repeats(p: &Pipeline, composition: &Composition) -> Option<String> {
+    let (counts, n) = (&composition.facts.identities, composition.keys.len() as u64);
     let largest = counts.iter().copied().max().map_or(0, u64::from);
     let full = n / p.batch_size as u64;
     if p.mode != Mode::UserSpread || p.window.is_some() || full == 0 || largest <= full {
@@ -87,8 +92,8 @@ fn repeats(p: &Pipeline, prepared: &Prepared) -> Option<String> {
 }
 
 /// Classes that most identities lack.
-fn lacking(group: &Group, prepared: &Prepared) -> Result<Vec<String>> {
-    let (keys, counts) = (&prepared.keys, &prepared.facts.identities);
+fn lacking(group: &Group, composition: &Composition) -> Result<Vec<String>> {
+    let (keys, counts) = (&composition.keys, &composition.facts.identities);
     let Some(labels) = &keys.shape().label else { return Ok(Vec::new()) };
     let class_of = |text: &Option<String>| group.classes.iter().position(|(class, _)| Some(class) == text.as_ref());
     let class_of: Vec<Option<usize>> = labels.text.iter().map(class_of).collect();
@@ -115,8 +120,8 @@ fn lacking(group: &Group, prepared: &Prepared) -> Result<Vec<String>> {
 }
 
 /// More copies than examples.
-fn copies(prepared: &Prepared) -> Option<String> {
-    let (copies, rows) = (prepared.composed.head().copies, prepared.composed.head().rows());
+fn copies(composition: &Composition) -> Option<String> {
+    let (copies, rows) = (composition.composed.head().copies, composition.composed.head().rows());
     (copies * 2 > rows).then(|| {
         format!("{copies} of {rows} rows would be copies: quotas nearer to the classes' shares, or scarce = \"rest\", need fewer")
     })

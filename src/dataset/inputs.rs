@@ -2,7 +2,7 @@
 
 use std::path::{Component, PathBuf};
 
-use crate::dataset::InputRecord;
+use super::manifest::InputRecord;
 use crate::error::Result;
 use crate::pipeline::{Hash, Pipeline};
 use crate::source::{Shard, Source, Stamp, hive_value};
@@ -10,7 +10,7 @@ use crate::store;
 
 /// Paths (relative to the inputs' deepest common folder), sizes and digests of the input files' footers. With keyed tokens, folders that
 /// name an identity do not say whose they are.
-pub fn records(p: &Pipeline, source: &Source) -> Result<Vec<InputRecord>> {
+pub fn input_records(p: &Pipeline, source: &Source) -> Result<Vec<InputRecord>> {
     let paths: Vec<PathBuf> = source.shards.iter().map(|s| store::canonical(&s.path)).collect::<Result<_>>()?;
     let common = common_folder(&paths);
     let record = |(shard, path): (&Shard, &PathBuf)| {

@@ -7,13 +7,6 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Float32Type, Int64Type, UInt32Type};
 
-use super::super::figures::Figures;
-use super::super::items::write_items;
-use super::super::memory::row_groups_at_a_time;
-use super::super::open::time_type;
-use super::super::output::{Output, StatsSink};
-use super::super::parts::{LoadedPart, rows_of};
-use super::super::{Outcome, Settings};
 use super::folder::{Opened, Work, nth};
 use super::part::PartValues;
 use super::pieces::{self, pieces_of, seen_in};
@@ -21,6 +14,13 @@ use super::records::{ComposedRecord, JobRecord, WrittenRecord};
 use super::{bundle, positives};
 use crate::dataset::{self, Cuts, ItemRow, ShardWriter};
 use crate::error::{Error, Place, Result};
+use crate::figures::Figures;
+use crate::job::items::write_items;
+use crate::job::memory::row_groups_at_a_time;
+use crate::job::open::time_type;
+use crate::job::output::{Output, StatsSink};
+use crate::job::parts::{LoadedPart, rows_of};
+use crate::job::{Outcome, Settings};
 use crate::negatives::LogQOfBatches;
 use crate::payload::{Digest, Payload, differ, gathered};
 use crate::pipeline::{Pipeline, Rule};
@@ -161,13 +161,13 @@ impl Task<'_> {
         // Pieces are read in their order, and those of a column and split follow one another: one file is open at a time.
         let mut splits = all.iter().map(|(_, split)| *split);
         let mut open: Option<(usize, std::fs::File)> = None;
-        gathered(&pieces, types, rows, |piece| {
+        gathered(&pieces, types, rows, |piece, bytes| {
             let split = splits.next().unwrap_or(0);
             let path = self.work.pieces(split).0;
             if open.as_ref().is_none_or(|(own, _)| *own != split) {
                 open = Some((split, store::open(&path)?));
             }
-            open.as_ref().map_or(Ok(Vec::new()), |(_, file)| pieces::read(file, &path, piece))
+            open.iter().try_for_each(|(_, file)| pieces::read(file, &path, piece, bytes))
         })
     }
 }

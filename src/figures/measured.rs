@@ -6,7 +6,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::prepare::Prepared;
+use super::composition::Composition;
 use crate::compose::Part;
 use crate::error::Result;
 use crate::keys::{Codes, KeyView};
@@ -42,7 +42,7 @@ impl Measured {
 
 /// Counts what there is in a plan, part by part.
 pub struct Measuring<'a> {
-    prepared: &'a Prepared,
+    composition: &'a Composition,
     /// Whether each identity, request and item occurs.
     seen: [Vec<bool>; 3],
     /// Identities by position.
@@ -57,18 +57,18 @@ pub struct Measuring<'a> {
 impl<'a> Measuring<'a> {
     /// # Errors
     /// A scratch file that can't be created.
-    pub fn new(p: &Pipeline, prepared: &'a Prepared) -> Result<Self> {
-        let shape = prepared.keys.shape();
+    pub fn new(p: &Pipeline, composition: &'a Composition) -> Result<Self> {
+        let shape = composition.keys.shape();
         let number = |codes: Option<&Codes<'_>>| codes.map_or(0, Codes::len);
         let identities = shape.identity.len();
         Ok(Measuring {
             seen: [identities, number(shape.request.as_ref()), number(shape.item.as_ref())]
                 .map(|number| vec![false; number]),
-            reading: Column::new(&prepared.room)?,
+            reading: Column::new(&composition.room)?,
             examples: vec![0; identities],
             sampled: vec![false; identities],
-            sample: sampled_batches(p.seed, prepared.composed.head().batches(), p.batch_size),
-            prepared,
+            sample: sampled_batches(p.seed, composition.composed.head().batches(), p.batch_size),
+            composition,
         })
     }
 
@@ -82,7 +82,7 @@ impl<'a> Measuring<'a> {
             let rows = part.plan.batch(*batch).iter();
             rows.for_each(|row| self.sampled[part.view.identity.rows[*row as usize] as usize] = true);
         }
-        if self.prepared.room.is_on_file() { self.count(part) } else { Ok(()) }
+        if self.composition.room.is_on_file() { self.count(part) } else { Ok(()) }
     }
 
     fn count(&mut self, part: &Part<'_>) -> Result<()> {
@@ -109,14 +109,14 @@ impl<'a> Measuring<'a> {
     /// # Errors
     /// A scratch file that can't be read.
     pub fn finish(mut self, p: &Pipeline) -> Result<Measured> {
-        if !self.prepared.room.is_on_file() {
-            self.prepared.composed.each_part(&self.prepared.keys, |part| self.count(part))?;
+        if !self.composition.room.is_on_file() {
+            self.composition.composed.each_part(&self.composition.keys, |part| self.count(part))?;
         }
-        let Prepared { source, composed, left_out, duplicates, keys, .. } = self.prepared;
+        let Composition { rows_in, composed, left_out, duplicates, keys, .. } = self.composition;
         let [users, requests, items] = self.seen.map(|seen| seen.into_iter().filter(|seen| *seen).count() as u64);
         let head = composed.head();
         let counts = Counts {
-            rows_in: source.rows.into(),
+            rows_in: *rows_in,
             filtered: left_out.filtered,
             null_identity: left_out.null_identity,
             duplicates: *duplicates,
@@ -128,7 +128,7 @@ impl<'a> Measuring<'a> {
             items,
             batches: head.batches() as u64,
             max_requests_per_batch: 0,
-            mixed_requests: keys.shape().request.as_ref().map(|_| self.prepared.facts.mixed_requests),
+            mixed_requests: keys.shape().request.as_ref().map(|_| self.composition.facts.mixed_requests),
         };
         let reading = (&Reading(&self.reading), head.ends());
         let co_user_ratio = met_ratio(p, keys.shape(), (reading.0, &reading.1), &self.examples)?;
@@ -137,17 +137,17 @@ impl<'a> Measuring<'a> {
 }
 
 /// Counts and metrics of a plan, measured without writing it.
-pub fn figures(p: &Pipeline, prepared: &Prepared) -> Result<Figures> {
-    let mut stats: Vec<BatchStats> = Vec::with_capacity(prepared.composed.head().batches());
-    let sampled = sampled_batches(p.seed, prepared.composed.head().batches(), p.batch_size);
-    let mut measuring = Measuring::new(p, prepared)?;
-    prepared.composed.each_part(&prepared.keys, |part| {
+pub fn figures(p: &Pipeline, composition: &Composition) -> Result<Figures> {
+    let mut stats: Vec<BatchStats> = Vec::with_capacity(composition.composed.head().batches());
+    let sampled = sampled_batches(p.seed, composition.composed.head().batches(), p.batch_size);
+    let mut measuring = Measuring::new(p, composition)?;
+    composition.composed.each_part(&composition.keys, |part| {
         measuring.look_at(part)?;
         let columns = Columns {
             pipeline: p,
             plane: &part.view,
             plan: &part.plan,
-            positives: prepared.positives.as_ref(),
+            positives: composition.positives.as_ref(),
             log_q: None,
             sampled: &sampled,
         };
@@ -195,11 +195,11 @@ pub struct ClassBalance {
 const CLASSES: usize = 12;
 
 /// The balance of the classes before and after composition, the most frequent first.
-pub fn class_balance(prepared: &Prepared) -> Result<Vec<ClassBalance>> {
-    let Some(labels) = &prepared.keys.shape().label else { return Ok(Vec::new()) };
-    let before = &prepared.facts.labels;
+pub fn class_balance(composition: &Composition) -> Result<Vec<ClassBalance>> {
+    let Some(labels) = &composition.keys.shape().label else { return Ok(Vec::new()) };
+    let before = &composition.facts.labels;
     let mut after = vec![0u64; before.len()];
-    prepared.composed.each_part(&prepared.keys, |part| {
+    composition.composed.each_part(&composition.keys, |part| {
         let codes = part.view.codes(&Field::Label).unwrap_or_default();
         part.plan.order.iter().for_each(|row| after[codes[*row as usize] as usize] += 1);
         Ok(())
@@ -210,8 +210,8 @@ pub fn class_balance(prepared: &Prepared) -> Result<Vec<ClassBalance>> {
     codes.truncate(CLASSES);
     let balance = |c: usize| ClassBalance {
         label: labels.text[c].clone(),
-        before: share(before[c], prepared.keys.len()),
-        after: share(after[c], prepared.composed.head().rows()),
+        before: share(before[c], composition.keys.len()),
+        after: share(after[c], composition.composed.head().rows()),
     };
     Ok(codes.into_iter().map(balance).collect())
 }

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
+use super::constancy::{Examples, WantedRows};
 use crate::error::Result;
 use crate::keys::{Key, Keys};
-use crate::payload::{Examples, WantedRows};
 use crate::pipeline::Field;
 
 const REQUEST: Key = Key::Code(Field::Request);

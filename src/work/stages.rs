@@ -5,19 +5,15 @@ use std::path::Path;
 
 use arrow::datatypes::{Float32Type, Int64Type, UInt32Type};
 
-use super::super::Settings;
-use super::super::advice::warnings;
-use super::super::baselines::baselines;
-use super::super::decoder::SourceDecoder;
-use super::super::figures::Measuring;
-use super::super::items::{ItemOrder, item_parts, write_positives};
-use super::super::open::{Job, time_type};
-use super::super::origin::Origin;
-use super::super::output::Output;
-use super::super::prepare::{composed, gather};
-use super::super::routes::Routes;
-use super::super::rules::rule_shares;
-use super::super::scan::Scanner;
+use crate::job::Settings;
+
+use crate::job::items::{ItemOrder, item_parts, write_positives};
+use crate::job::open::{Job, time_type};
+use crate::job::origin::Origin;
+use crate::job::output::Output;
+use crate::job::prepare::{composed, gather};
+use crate::job::routes::Routes;
+
 use super::bundle::{self, Bundle};
 use super::folder::{Opened, Work, nth};
 use super::pieces::{PieceWriter, Seen};
@@ -26,16 +22,18 @@ use super::routes::{SharedRequests, SplitRoutes};
 use super::{keys, part, positives, routes};
 use crate::dataset::{self, Cuts, ItemRow};
 use crate::error::Result;
+use crate::figures::{Measuring, baselines};
 use crate::identity::KeyColumns;
+use crate::job::scan::Scanner;
 use crate::negatives::LogQOfBatches;
-use crate::payload::{RequestRows, SeenValue, scatter as scatter_payload};
+use crate::parallel::in_parallel;
+use crate::payload::{RequestRows, SeenValue, SourceDecoder, scatter as scatter_payload};
 use crate::pipeline::Pipeline;
 use crate::progress::Progress;
 use crate::schema;
 use crate::source::{self, RowGroup, Source};
 use crate::spill::MOST_PARTITIONS;
 use crate::store;
-use crate::tasks::in_parallel;
 
 /// Values of items that are held at a time while their table is written, in bytes.
 const ITEM_BYTES: u64 = 64 << 20;
@@ -128,15 +126,22 @@ pub fn compose(p: &Pipeline, settings: &Settings, root: &Path, progress: &Progre
     let source = &prepared.source;
 
     progress.stage("writing parts", 0);
-    let head = prepared.composed.head();
+    let head = prepared.composition.composed.head();
     let cuts = Cuts::new(p, head, source.row_bytes());
-    let parts = prepared.composed.cut(few(&cuts), record.parts.unwrap_or(MOST_PARTITIONS));
-    let counts = prepared.keys.shape().item.is_some().then_some(&prepared.facts.items.rows);
+    let parts = prepared.composition.composed.cut(few(&cuts), record.parts.unwrap_or(MOST_PARTITIONS));
+    let counts = prepared.composition.keys.shape().item.is_some().then_some(&prepared.composition.facts.items.rows);
     let log_q = counts
-        .map(|counts| LogQOfBatches::new(&prepared.keys, &prepared.composed, counts, &prepared.room))
+        .map(|counts| {
+            LogQOfBatches::new(
+                &prepared.composition.keys,
+                &prepared.composition.composed,
+                counts,
+                &prepared.composition.room,
+            )
+        })
         .transpose()?;
     let output = Output::new(p, source, None)?;
-    let items = ItemOrder::new(&prepared);
+    let items = ItemOrder::new(&prepared.composition);
     let item_parts = match (&items, output.item()) {
         (Some(items), Some(column)) => item_parts(source, column, items.len(), ITEM_BYTES),
         _ => Vec::new(),
@@ -144,11 +149,11 @@ pub fn compose(p: &Pipeline, settings: &Settings, root: &Path, progress: &Progre
     if let Some(items) = &items {
         bundle::write(&work.items(), item_bundles(items))?;
     }
-    if let Some(known) = &prepared.positives {
-        positives::write(&work.positives(), known, prepared.keys.shape().identity.len())?;
+    if let Some(known) = &prepared.composition.positives {
+        positives::write(&work.positives(), known, prepared.composition.keys.shape().identity.len())?;
     }
     let of_items = items.as_ref().map(|items| (items, item_parts.as_slice()));
-    let (mut measuring, mut numbers) = (Measuring::new(p, &prepared)?, 0..);
+    let (mut measuring, mut numbers) = (Measuring::new(p, &prepared.composition)?, 0..);
     let routes = Routes::new(&prepared, output.purposes(), &parts, of_items, |part| {
         measuring.look_at(part)?;
         let log_q = log_q.as_ref().map(|log_q| log_q.of(head, &part.plan.batches)).transpose()?;
@@ -156,17 +161,17 @@ pub fn compose(p: &Pipeline, settings: &Settings, root: &Path, progress: &Progre
         bundle::write(&path, std::iter::once(Ok(part::bundle(part, log_q.as_deref()))))
     })?;
     let ends: Vec<u64> = record.splits.iter().map(|groups| rows_of_all(&prepared.source, groups).end).collect();
-    let shared = SharedRequests::new(&prepared.keys, &ends)?;
+    let shared = SharedRequests::new(&prepared.composition.keys, &ends)?;
     for (split, groups) in record.splits.iter().enumerate() {
         let groups = (groups.start, &source.row_groups[groups.clone()]);
-        routes::write(&work.routes(split), groups, &routes, &prepared.keys, &shared)?;
+        routes::write(&work.routes(split), groups, &routes, &prepared.composition.keys, &shared)?;
     }
     let tables = work.tables();
     store::create_dir_all(&tables.join(schema::TABLES))?;
-    let tables = write_positives(p, &prepared, &tables)?.into_iter().collect();
-    let columns = prepared.keys.shape().columns.iter().map(|(name, _)| name.clone()).collect();
-    let (measured, baselines) = rayon::join(|| measuring.finish(p), || baselines(p, &prepared));
-    warnings(p, &prepared, &rule_shares(p, &prepared)?).iter().for_each(|line| progress.warn(line));
+    let tables = write_positives(p, &prepared.composition, &tables)?.into_iter().collect();
+    let columns = prepared.composition.keys.shape().columns.iter().map(|(name, _)| name.clone()).collect();
+    let (measured, baselines) = rayon::join(|| measuring.finish(p), || baselines(p, &prepared.composition));
+    prepared.warnings(p)?.iter().for_each(|line| progress.warn(line));
     let composed = ComposedRecord {
         head: head.clone(),
         parts,

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use arrow::datatypes::UInt32Type;
 
-use super::super::routes::{Purpose, Routes, by_part};
 use super::bundle::{self, Bundle};
 use crate::error::Result;
+use crate::job::routes::{Purpose, Routes, by_part};
 use crate::keys::Keys;
 use crate::payload::{Examples, PartRows, Wanted, WantedRows};
 use crate::source::RowGroup;

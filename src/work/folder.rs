@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::super::inputs;
-use super::super::open::{Job, open};
 use super::records::JobRecord;
-use crate::dataset::Manifest;
+use crate::dataset::{Manifest, input_records};
 use crate::error::{Error, Place, Result};
+use crate::job::open::{Job, open};
 use crate::pipeline::Pipeline;
 use crate::progress::Progress;
 use crate::store;
@@ -31,7 +30,7 @@ impl Opened {
     /// A pipeline or an input that can't be read.
     pub fn new(p: &Pipeline, progress: &Progress) -> Result<Self> {
         let job = open(p, progress)?;
-        let manifest = Manifest::new(p.record()?, job.tokenizer.key_facts(), inputs::records(p, &job.source)?);
+        let manifest = Manifest::new(p.record()?, job.tokenizer.key_facts(), input_records(p, &job.source)?);
         Ok(Opened { job, manifest })
     }
 }

@@ -1,6 +1,6 @@
 //! What each rule of the mask excludes, were the examples in a random order.
 
-use super::prepare::Prepared;
+use super::composition::Composition;
 use crate::error::Result;
 use crate::keys::Key;
 use crate::pipeline::{Field, Pipeline, Rule};
@@ -18,12 +18,12 @@ pub struct Share {
 ///
 /// # Errors
 /// A scratch file that can't be read.
-pub fn rule_shares(p: &Pipeline, prepared: &Prepared) -> Result<Vec<(String, Share)>> {
+pub fn rule_shares(p: &Pipeline, composition: &Composition) -> Result<Vec<(String, Share)>> {
     let share = |rule: &Rule| -> Result<(String, Share)> {
         let share = match rule {
-            Rule::KnownPositive => Share { most: known_positives(prepared), exact: true },
+            Rule::KnownPositive => Share { most: known_positives(composition), exact: true },
             Rule::Same(fields) => {
-                let shares = fields.iter().map(|field| agreeing(field, prepared)).collect::<Result<Vec<f64>>>()?;
+                let shares = fields.iter().map(|field| agreeing(field, composition)).collect::<Result<Vec<f64>>>()?;
                 Share { most: shares.iter().copied().fold(1.0, f64::min), exact: shares.len() == 1 }
             }
         };
@@ -33,8 +33,8 @@ pub fn rule_shares(p: &Pipeline, prepared: &Prepared) -> Result<Vec<(String, Sha
 }
 
 /// The share of pairs that agree in a role or a column.
-fn agreeing(field: &Field, prepared: &Prepared) -> Result<f64> {
-    let facts = &prepared.facts;
+fn agreeing(field: &Field, composition: &Composition) -> Result<f64> {
+    let facts = &composition.facts;
     let pairs = |counts: &mut dyn Iterator<Item = u64>| counts.map(|c| (c * c.saturating_sub(1)) as f64).sum::<f64>();
     let agreeing = match field {
         Field::Identity => pairs(&mut facts.identities.iter().map(|c| u64::from(*c))),
@@ -42,10 +42,10 @@ fn agreeing(field: &Field, prepared: &Prepared) -> Result<f64> {
         Field::Request => pairs(&mut facts.requests.iter().flatten().map(|c| u64::from(*c))),
         Field::Label => pairs(&mut facts.labels.iter().copied()),
         Field::Column(name) => {
-            let columns = &prepared.keys.shape().columns;
+            let columns = &composition.keys.shape().columns;
             let distinct = columns.iter().find(|(known, _)| known == name).map_or(0, |(_, codes)| codes.len());
             let mut counts = vec![0u32; distinct];
-            prepared.keys.each_piece(&[Key::Code(field.clone())], |_, plane| {
+            composition.keys.each_piece(&[Key::Code(field.clone())], |_, plane| {
                 let codes = plane.codes(field).unwrap_or_default();
                 codes.iter().for_each(|code| counts[*code as usize] += 1);
                 Ok(())
@@ -53,23 +53,23 @@ fn agreeing(field: &Field, prepared: &Prepared) -> Result<f64> {
             pairs(&mut counts.iter().map(|c| u64::from(*c)))
         }
     };
-    Ok(agreeing / all_pairs(prepared))
+    Ok(agreeing / all_pairs(composition))
 }
 
-fn known_positives(prepared: &Prepared) -> f64 {
-    let Some(positives) = &prepared.positives else { return 0.0 };
-    let (identities, items) = (&prepared.facts.identities, &prepared.facts.items.rows);
+fn known_positives(composition: &Composition) -> f64 {
+    let Some(positives) = &composition.positives else { return 0.0 };
+    let (identities, items) = (&composition.facts.identities, &composition.facts.items.rows);
     let with = |identity: usize| -> f64 {
         let own: u64 = positives.of(identity as u32).iter().map(|item| u64::from(items[*item as usize])).sum();
         f64::from(identities[identity]) * own as f64
     };
     let all: f64 = (0..identities.len()).filter(|identity| identities[*identity] > 0).map(with).sum();
     // A positive is no candidate of its own.
-    let own: u64 = prepared.facts.items.positives.iter().map(|positives| u64::from(*positives)).sum();
-    ((all - own as f64) / all_pairs(prepared)).clamp(0.0, 1.0)
+    let own: u64 = composition.facts.items.positives.iter().map(|positives| u64::from(*positives)).sum();
+    ((all - own as f64) / all_pairs(composition)).clamp(0.0, 1.0)
 }
 
-fn all_pairs(prepared: &Prepared) -> f64 {
-    let n = prepared.keys.len() as f64;
+fn all_pairs(composition: &Composition) -> f64 {
+    let n = composition.keys.len() as f64;
     (n * (n - 1.0)).max(1.0)
 }

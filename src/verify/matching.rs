@@ -2,10 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::against::{Example, Witness};
+use super::against::Witness;
+use super::chains::Example;
+use super::columns::ints;
 use super::finding::Findings;
 use super::inputs;
-use super::rows::{BatchRows, SliceKey, ints};
+use super::rows::{BatchRows, SliceKey};
 use crate::schema;
 
 impl Witness {

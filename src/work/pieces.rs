@@ -116,13 +116,11 @@ pub fn seen_in(index: &Path) -> Result<Vec<Seen>> {
     Ok(all)
 }
 
-/// The bytes of a piece.
+/// Fills in the bytes of a piece.
 ///
 /// # Errors
 /// A file that can't be read.
-pub fn read(file: &File, path: &Path, piece: &Piece) -> Result<Vec<u8>> {
-    let mut bytes = vec![0; piece.bytes];
-    file.read_exact_at(&mut bytes, piece.place)
-        .map_err(|e| Error::input(Place::file(path), format!("it can't be read ({e})"), "scatter the split again"))?;
-    Ok(bytes)
+pub fn read(file: &File, path: &Path, piece: &Piece, bytes: &mut [u8]) -> Result<()> {
+    file.read_exact_at(bytes, piece.place)
+        .map_err(|e| Error::input(Place::file(path), format!("it can't be read ({e})"), "scatter the split again"))
 }

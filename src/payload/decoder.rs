@@ -1,10 +1,11 @@
-//! Decodes the input's columns for [`crate::payload`].
+//! Decodes the input's columns.
 
 use arrow::datatypes::DataType;
 
+use super::constancy::{Constancy, Examples, SeenValue};
+use super::gather::{ArraySize, Decoder, RowGroupSpan, Sink};
 use super::permits::Permits;
 use crate::error::{Error, Result};
-use crate::payload::{ArraySize, Constancy, Decoder, Examples, RowGroupSpan, SeenValue, Sink};
 use crate::progress::Progress;
 use crate::source::{self, InputColumn, RowGroup, Source};
 

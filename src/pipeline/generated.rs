@@ -1,0 +1,35 @@
+//! Which generated columns a pipeline's dataset has.
+
+use super::{Encoding, Layout, Mode, Pipeline};
+use crate::schema::{Generated, MAX_BITMAP_BATCH};
+
+impl Pipeline {
+    /// The generated columns, in the order in which they are written.
+    pub fn generated(&self) -> Vec<Generated> {
+        use Generated::*;
+        let item = self.item.is_some();
+        let first = self.layout == Layout::First;
+        let slots = self.encoding == Encoding::Slots;
+        [
+            (Batch, true),
+            (Slot, true),
+            (Copy, true),
+            (Anchor, true),
+            (User, true),
+            (Item, item),
+            (UserSlot, true),
+            (ItemSlot, item),
+            (GroupSlot, self.mode == Mode::IdentityGrouped),
+            (RequestSlot, first),
+            (RequestFirst, first),
+            (SameUser, self.batch_size <= MAX_BITMAP_BATCH),
+            (Negatives, !slots),
+            (Excluded, slots),
+            (ValidNegatives, true),
+            (LogQ, item),
+        ]
+        .into_iter()
+        .filter_map(|(column, present)| present.then_some(column))
+        .collect()
+    }
+}
