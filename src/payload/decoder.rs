@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::source::{self, InputColumn, RowGroup, Source};
 
-/// Decodes payload columns for [`Payload::load`], checking request columns as they come by.
+/// Decodes payload columns for [`super::Payload::load`], checking request columns as they come by.
 pub struct SourceDecoder<'a> {
     source: &'a Source,
     spans: Vec<RowGroupSpan>,
