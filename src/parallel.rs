@@ -35,6 +35,27 @@ pub fn in_parallel<T: Sync, R: Send>(
     outcomes.into_iter().map(|(_, outcome)| outcome).collect()
 }
 
+/// Hands the tasks' results to `take`, in their order, while the next ones are worked on: a few for each core at a time.
+///
+/// # Errors
+/// The first failure, in the order of tasks.
+pub fn in_turn<T: Sync, R: Send>(
+    tasks: &[T],
+    work: impl Fn(&T) -> Result<R> + Sync,
+    mut take: impl FnMut(R) -> Result<()> + Send,
+) -> Result<()> {
+    let mut done: Vec<R> = Vec::new();
+    for few in tasks.chunks(rayon::current_num_threads()).chain(std::iter::once(&[][..])) {
+        let (taken, next) = rayon::join(
+            || done.drain(..).try_for_each(&mut take),
+            || few.par_iter().map(&work).collect::<Result<Vec<R>>>(),
+        );
+        taken?;
+        done = next?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
@@ -58,6 +79,24 @@ mod tests {
         });
         assert_eq!(results.unwrap(), [30, 90, 10, 90]);
         assert_eq!(*begun.lock().unwrap(), [9, 9, 3, 1]);
+    }
+
+    #[test]
+    fn results_are_handed_on_in_order_up_to_the_first_failure() {
+        let tasks: Vec<u64> = (0..50).collect();
+        for failing in [7, 49, 50] {
+            let fail = |t: u64| Err(Error::input(Place::default(), format!("task {t}"), "none"));
+            let mut seen = Vec::new();
+            let work = |t: &u64| if *t < failing { Ok(t * 2) } else { fail(*t) };
+            let outcome = in_turn(&tasks, work, |result| {
+                seen.push(result);
+                Ok(())
+            });
+            assert_eq!(outcome.is_err(), failing < 50);
+            assert!(seen.iter().copied().eq((0..seen.len() as u64).map(|t| t * 2)));
+            assert!(failing < 50 || seen.len() == 50);
+            assert!(outcome.err().is_none_or(|e| e.to_string().contains(&format!("task {failing}"))));
+        }
     }
 
     #[test]

@@ -1,11 +1,10 @@
 //! Units of one row, spread over batches as they were dealt.
 
-use rayon::prelude::*;
-
 use super::deal::Deal;
 use super::rng::Rng;
 use super::trades::{Chunks, Traded, are_small};
 use crate::error::Result;
+use crate::parallel::in_turn;
 use crate::spill::{Column, Room};
 
 /// Units that are looked at at a time by one core, about.
@@ -76,29 +75,25 @@ impl<'a> Spread<'a> {
             .max(1);
         let tasks: Vec<usize> = (0..chunks.len()).step_by(few).collect();
         order.reserve(full * units);
-        for side_by_side in tasks.chunks(rayon::current_num_threads() * 2) {
-            let place = |chunk: &usize| -> Result<Vec<u32>> {
-                let all = *chunk..(*chunk + few).min(chunks.len());
-                let batches = chunks.batches(all.clone());
-                let mut placed = turned(&rows, full, units, batches.clone())?;
-                if let Some(owners) = &owners {
-                    let mut owners = turned(owners, full, units, batches.clone())?;
-                    for chunk in all {
-                        let own = chunks.batches(chunk..chunk + 1);
-                        let places = (own.start - batches.start) * units..(own.end - batches.start) * units;
-                        let (rows, owners) = (&mut placed[places.clone()], &mut owners[places]);
-                        Traded { rows, owners, size: 1, units }.trade(seed, first_batch + own.start);
-                    }
+        let place = |chunk: &usize| -> Result<Vec<u32>> {
+            let all = *chunk..(*chunk + few).min(chunks.len());
+            let batches = chunks.batches(all.clone());
+            let mut placed = turned(&rows, full, units, batches.clone())?;
+            if let Some(owners) = &owners {
+                let mut owners = turned(owners, full, units, batches.clone())?;
+                for chunk in all {
+                    let own = chunks.batches(chunk..chunk + 1);
+                    let places = (own.start - batches.start) * units..(own.end - batches.start) * units;
+                    let (rows, owners) = (&mut placed[places.clone()], &mut owners[places]);
+                    Traded { rows, owners, size: 1, units }.trade(seed, first_batch + own.start);
                 }
-                for (slots, batch) in placed.chunks_exact_mut(units.max(1)).zip(first_batch + batches.start..) {
-                    Rng::new(seed, "slots", batch as u64).shuffle(slots);
-                }
-                Ok(placed)
-            };
-            let placed: Vec<Vec<u32>> = side_by_side.par_iter().map(place).collect::<Result<_>>()?;
-            placed.into_iter().try_for_each(|rows| order.append(rows))?;
-        }
-        Ok(())
+            }
+            for (slots, batch) in placed.chunks_exact_mut(units.max(1)).zip(first_batch + batches.start..) {
+                Rng::new(seed, "slots", batch as u64).shuffle(slots);
+            }
+            Ok(placed)
+        };
+        in_turn(&tasks, place, |rows| order.append(rows))
     }
 }
 
@@ -108,20 +103,15 @@ fn dealt(deal: &Deal, units: Column<u32>, room: &Room) -> Result<Column<u32>> {
     let mut matrix = Column::new(room)?;
     matrix.reserve(deal.blocks() * full);
     let ranges = deal.ranges(units.len().div_ceil(PIECE).max(rayon::current_num_threads() * 4));
-    for few in ranges.chunks(rayon::current_num_threads() * 2) {
-        let dealt: Vec<Vec<u32>> = few
-            .par_iter()
-            .map(|range| {
-                let units = units.read(range.start * full..range.end * full)?;
-                let (mut blocks, mut dealt) = (deal.blocks_of(range.clone()), vec![0; units.len()]);
-                for (units, dealt) in units.chunks_exact(full).zip(dealt.chunks_exact_mut(full)) {
-                    units.iter().zip(blocks.deal_next()).for_each(|(unit, batch)| dealt[*batch as usize] = *unit);
-                }
-                Ok(dealt)
-            })
-            .collect::<Result<_>>()?;
-        dealt.into_iter().try_for_each(|dealt| matrix.append(dealt))?;
-    }
+    let deal_out = |range: &std::ops::Range<usize>| {
+        let units = units.read(range.start * full..range.end * full)?;
+        let (mut blocks, mut dealt) = (deal.blocks_of(range.clone()), vec![0; units.len()]);
+        for (units, dealt) in units.chunks_exact(full).zip(dealt.chunks_exact_mut(full)) {
+            units.iter().zip(blocks.deal_next()).for_each(|(unit, batch)| dealt[*batch as usize] = *unit);
+        }
+        Ok(dealt)
+    };
+    in_turn(&ranges, deal_out, |dealt| matrix.append(dealt))?;
     Ok(matrix)
 }
 

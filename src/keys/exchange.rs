@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use rayon::prelude::*;
+
 use super::view::KeyView;
 use crate::error::Result;
 use crate::spill::{Exchange, Room};
@@ -34,7 +36,7 @@ impl KeyExchange {
         }
     }
 
-    /// Appends rows of a view with the same columns, each to its partition: (partition, number, row).
+    /// Appends rows of a view with the same columns, each to its partition: (partition, number, row). Columns go side by side.
     ///
     /// # Errors
     /// A scratch file that can't be written.
@@ -46,23 +48,25 @@ impl KeyExchange {
         ) -> Result<()> {
             to.scatter(rows.len(), |at| (rows[at].0 as usize, value(&rows[at])))
         }
-        hand_out(&mut self.number, rows, |(_, number, _)| *number)?;
+        let mut columns: Vec<Box<dyn FnOnce() -> Result<()> + Send + '_>> = Vec::new();
+        let number = &mut self.number;
+        columns.push(Box::new(|| hand_out(number, rows, |(_, number, _)| *number)));
         if let Some(to) = &mut self.input_row {
-            hand_out(to, rows, |(.., row)| view.input_row[*row as usize])?;
+            columns.push(Box::new(|| hand_out(to, rows, |(.., row)| view.input_row[*row as usize])));
         }
         let mut shape = self.shape.without_rows();
         for ((field, _), to) in shape.codes_mut().into_iter().zip(&mut self.codes) {
             if let Some(codes) = view.codes(&field).filter(|codes| !codes.is_empty()) {
-                hand_out(to, rows, |(.., row)| codes[*row as usize])?;
+                columns.push(Box::new(move || hand_out(to, rows, |(.., row)| codes[*row as usize])));
             }
         }
         if let (Some(to), Some(time)) = (&mut self.time, &view.time) {
-            hand_out(to, rows, |(.., row)| time[*row as usize])?;
+            columns.push(Box::new(move || hand_out(to, rows, |(.., row)| time[*row as usize])));
         }
         if let (Some(to), Some(positive)) = (&mut self.positive, &view.positive) {
-            hand_out(to, rows, |(.., row)| positive[*row as usize])?;
+            columns.push(Box::new(move || hand_out(to, rows, |(.., row)| positive[*row as usize])));
         }
-        Ok(())
+        columns.into_par_iter().try_for_each(|column| column())
     }
 
     /// A partition's rows in the order in which they came, with their numbers.

@@ -3,12 +3,11 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use rayon::prelude::*;
-
 use super::Room;
 use super::file::ScratchFile;
 use super::number::{Number, bytes_of};
 use crate::error::Result;
+use crate::parallel::in_turn;
 
 /// Bytes by which a partition grows at least.
 const LEAST: usize = 1 << 10;
@@ -86,20 +85,17 @@ impl<R: Number> Exchange<R> {
     pub fn scatter(&mut self, number: usize, record: impl Fn(usize) -> (usize, R) + Sync) -> Result<()> {
         let stretch = number.div_ceil(rayon::current_num_threads()).clamp(LEAST, STRETCH);
         let starts: Vec<usize> = (0..number).step_by(stretch).collect();
-        for few in starts.chunks(rayon::current_num_threads()) {
-            let part = |start: &usize| {
-                let mut parted: Vec<Vec<R>> = vec![Vec::new(); self.partitions.len()];
-                for (partition, record) in (*start..number.min(start + stretch)).map(&record) {
-                    parted[partition].push(record);
-                }
-                parted
-            };
-            let parted: Vec<Vec<Vec<R>>> = few.par_iter().map(part).collect();
-            for parted in parted {
-                parted.iter().enumerate().try_for_each(|(partition, records)| self.extend(partition, records))?;
+        let partitions = self.partitions.len();
+        let part = |start: &usize| {
+            let mut parted: Vec<Vec<R>> = vec![Vec::new(); partitions];
+            for (partition, record) in (*start..number.min(start + stretch)).map(&record) {
+                parted[partition].push(record);
             }
-        }
-        Ok(())
+            Ok(parted)
+        };
+        in_turn(&starts, part, |parted| {
+            parted.iter().enumerate().try_for_each(|(partition, records)| self.extend(partition, records))
+        })
     }
 
     /// Moves what is held into the file.
