@@ -48,6 +48,7 @@ mod discovery;
 mod kept;
 // Predicates on times and numbers as people write them.
 mod predicates;
+mod python;
 // Folders as pandas, DuckDB, Polars and pyarrow write them.
 mod real_folders;
 // What may play a role, and how roles and columns are named.
