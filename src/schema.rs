@@ -61,6 +61,26 @@ pub enum Generated {
 }
 
 impl Generated {
+    /// All there are, in the order in which they are written.
+    pub const ALL: [Generated; 16] = [
+        Generated::Batch,
+        Generated::Slot,
+        Generated::Copy,
+        Generated::Anchor,
+        Generated::User,
+        Generated::Item,
+        Generated::UserSlot,
+        Generated::ItemSlot,
+        Generated::GroupSlot,
+        Generated::RequestSlot,
+        Generated::RequestFirst,
+        Generated::SameUser,
+        Generated::Negatives,
+        Generated::Excluded,
+        Generated::ValidNegatives,
+        Generated::LogQ,
+    ];
+
     pub fn name(self) -> &'static str {
         match self {
             Generated::Batch => BATCH,
@@ -138,26 +158,7 @@ mod tests {
 
     #[test]
     fn every_generated_column_says_what_it_means_in_one_line() {
-        use Generated::*;
-        let all = [
-            Batch,
-            Slot,
-            Copy,
-            Anchor,
-            User,
-            Item,
-            UserSlot,
-            ItemSlot,
-            GroupSlot,
-            RequestSlot,
-            RequestFirst,
-            SameUser,
-            Negatives,
-            Excluded,
-            ValidNegatives,
-            LogQ,
-        ];
-        for column in all {
+        for column in Generated::ALL {
             let field = column.field(256);
             let meaning = &field.metadata()[DESCRIPTION];
             assert!(
@@ -165,7 +166,7 @@ mod tests {
                 "{}: {meaning}",
                 column.name()
             );
-            assert!(all.iter().all(|other| *other == column || other.meaning() != meaning));
+            assert!(Generated::ALL.iter().all(|other| *other == column || other.meaning() != meaning));
         }
     }
 }

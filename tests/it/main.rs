@@ -22,6 +22,8 @@ mod dedup;
 mod encodings;
 // identity_grouped: quotas, copies, what is left.
 mod grouped;
+// README and guide: names that are there, commands that run.
+mod guide;
 // Tokens, keys and nulls.
 mod identity;
 // The masks, cell by cell, against sets over the whole input.
@@ -40,7 +42,7 @@ mod requests;
 mod oddities;
 // Every Arrow type comes back as it went in.
 mod payload;
-// Stock readers and the README's Python.
+// Stock readers, and the Python of README and guide.
 mod readers;
 // Folders, lists and names of input files.
 mod discovery;
@@ -48,6 +50,7 @@ mod discovery;
 mod kept;
 // Predicates on times and numbers as people write them.
 mod predicates;
+// The Python package against brute force.
 mod python;
 // Folders as pandas, DuckDB, Polars and pyarrow write them.
 mod real_folders;

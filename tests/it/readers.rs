@@ -1,4 +1,4 @@
-//! Stock readers and the README's Python; with the interpreter that `BATCHWRIGHT_PYTHON` names.
+//! Stock readers and the Python of README and guide; with the interpreter that `BATCHWRIGHT_PYTHON` names.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -35,6 +35,8 @@ fn run(python: &Path, script: &str, args: &[&Path], folder: &Path) {
         .current_dir(folder)
         .env("HF_HOME", folder.join("cache"))
         .env("HF_HUB_OFFLINE", "1")
+        .env("PYTHONPATH", root().join("src/python"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
         .arg(root().join("tests/readers").join(script))
         .args(args)
         .output()
@@ -44,8 +46,9 @@ fn run(python: &Path, script: &str, args: &[&Path], folder: &Path) {
     print!("{}", text(&output.stdout));
 }
 
-/// The datasets that the README's code reads, as its commands make them.
+/// The datasets that README and guide read, as the ready pipelines make them.
 fn samples(project: &Project) {
+    compose("pipelines/media_identity_grouped.toml", &project.path("out/media_identity_grouped"), &[]);
     compose("pipelines/feed_user_spread.toml", &project.path("out/feed_user_spread"), &[]);
     compose("pipelines/feed_ranks_packed.toml", &project.path("out/feed_ranks_packed"), &[]);
 }
@@ -70,24 +73,26 @@ fn stock_pyarrow_tells_what_each_generated_column_means() {
 }
 
 #[test]
-fn the_readme_s_python_runs() {
+fn the_python_that_reads_samples_runs() {
     let Some(python) = python() else { return };
     let project = Project::new("");
     samples(&project);
-    run(&python, "readme.py", &[&root().join("README.md")], &project.path(""));
+    for page in ["README.md", "src/guide/training.md", "src/guide/reading.md"] {
+        run(&python, "readme.py", &[&root().join(page)], &project.path(""));
+    }
 }
 
 #[test]
-fn the_readme_s_trainers_agree_with_sets_over_the_log() {
+fn the_guide_s_trainers_agree_with_sets_over_the_log() {
     let Some(python) = python() else { return };
     let project = Project::new("");
     samples(&project);
     let binary = Path::new(env!("CARGO_BIN_EXE_batchwright"));
-    run(&python, "trainers.py", &[&root().join("README.md"), root(), binary], &project.path(""));
+    run(&python, "trainers.py", &[&root().join("src/guide/reading.md"), root(), binary], &project.path(""));
 }
 
 #[test]
-fn the_guide_s_python_runs() {
+fn the_python_that_composes_runs() {
     let Some(python) = python() else { return };
     let project = Project::new("");
     let binaries = Path::new(env!("CARGO_BIN_EXE_batchwright")).parent().unwrap();

@@ -1,6 +1,6 @@
-"""The README's trainer code against brute force: with several workers and processes, on masks that are sets over the raw log.
+"""The guide's trainer code against brute force: with several workers and processes, on masks that are sets over the raw log.
 
-usage: trainers.py README.md PROJECT BATCHWRIGHT, in a folder that holds the sample datasets `out/`
+usage: trainers.py PAGE.md PROJECT BATCHWRIGHT, in a folder that holds the sample datasets `out/`
 """
 import ast
 import collections
