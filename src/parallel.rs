@@ -11,6 +11,9 @@ use crate::error::Result;
 /// where it is the same, so that no core is left with a long one at the end.
 ///
 /// Of several failures the first in the tasks' order is told, whatever the threads do; tasks behind it may be left out.
+///
+/// # Errors
+/// The first failure, in the order of tasks.
 pub fn in_parallel<T: Sync, R: Send>(
     tasks: &[T],
     cost: impl Fn(&T) -> u64,

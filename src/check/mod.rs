@@ -59,6 +59,9 @@ pub struct Checked {
 pub type Figures = BTreeMap<String, Option<f64>>;
 
 /// Reads an expectation file; an empty one is an error, since it would pass anything.
+///
+/// # Errors
+/// A file that can't be read, or is none of expectations.
 pub fn expectations(path: &Path) -> Result<Vec<Expectation>> {
     let text = store::read_to_string(path)?;
     let file: ExpectFile = toml::from_str(&text).map_err(|e| {

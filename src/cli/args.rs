@@ -117,6 +117,10 @@ pub struct VerifyArgs {
 }
 
 impl VerifyArgs {
+    /// The keys that the command line sets, with their values.
+    ///
+    /// # Errors
+    /// A `--set` that is no KEY=VALUE, or a list of files that can't be read.
     pub fn sets(&self) -> Result<Vec<(String, String)>> {
         let mut sets = split_sets(&self.sets)?;
         sets.extend(input_set(&self.input)?);
@@ -208,6 +212,9 @@ pub enum Format {
 
 impl PipelineArgs {
     /// Reads the pipeline with all overrides, and sets the threads up.
+    ///
+    /// # Errors
+    /// A pipeline file that can't be read, or is wrong; flags that are.
     pub fn load(&self) -> Result<(Pipeline, Settings)> {
         const MOST_THREADS: usize = 1024;
         if let Some(threads) = self.threads.filter(|threads| !(1..=MOST_THREADS).contains(threads)) {

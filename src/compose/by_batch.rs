@@ -28,6 +28,9 @@ impl ByBatch {
     }
 
     /// Takes groups, one after the other, with the batch and the owner of each.
+    ///
+    /// # Errors
+    /// A scratch file that can't be written.
     pub fn take(&mut self, groups: &[(u32, u32)], rows: &[u32]) -> Result<()> {
         let (chunks, size, number) = (self.chunks, self.size, self.parted.len());
         self.parted.scatter(rows.len(), |at| {
@@ -37,6 +40,9 @@ impl ByBatch {
     }
 
     /// Appends the rows of full batches to `order`; gives those of the batch behind. The dataset's first is `first_batch`.
+    ///
+    /// # Errors
+    /// A scratch file that can't be read or written.
     pub fn place(mut self, seed: u64, first_batch: usize, order: &mut Column<u32>) -> Result<Vec<u32>> {
         self.parted.file_rest()?;
         let ByBatch { parted, chunks, full, batch_size, size } = self;

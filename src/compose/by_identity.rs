@@ -28,6 +28,9 @@ impl Share {
 }
 
 /// Calls `each` with all rows at some places, of `identities` identities in all, share by share.
+///
+/// # Errors
+/// A scratch file that can't be read or written. What `each` says.
 pub fn each_share(
     keys: &Precedence<'_>,
     places: Range<usize>,

@@ -24,6 +24,10 @@ pub struct Composer<'a> {
 }
 
 impl<'a> Composer<'a> {
+    /// A plan without pools.
+    ///
+    /// # Errors
+    /// A scratch file that can't be created.
     pub fn new(keys: &'a Keys, precedence: Precedence<'a>, p: &'a Pipeline, room: &'a Room) -> Result<Self> {
         Ok(Composer {
             keys,
@@ -65,12 +69,18 @@ impl<'a> Composer<'a> {
     }
 
     /// Drops a row.
+    ///
+    /// # Errors
+    /// A scratch file that can't be written.
     pub fn drop_rows(&mut self, pool: usize, rows: impl Iterator<Item = u32>) -> Result<()> {
         let rows: Vec<[u32; 2]> = rows.map(|row| [pool as u32, row]).collect();
         self.dropped.extend(&rows)
     }
 
     /// Ends a pool, whose full batches are in `order`; `tail` are rows that fill no batch.
+    ///
+    /// # Errors
+    /// A scratch file that can't be written.
     pub fn close_pool(&mut self, pool: usize, tail: Vec<u32>) -> Result<()> {
         self.add_pool(self.order.len());
         self.settle(pool, tail)
@@ -84,6 +94,9 @@ impl<'a> Composer<'a> {
     }
 
     /// Adds a batch to the last pool.
+    ///
+    /// # Errors
+    /// A scratch file that can't be written.
     pub fn add_batch(&mut self, rows: &[u32]) -> Result<()> {
         self.order.extend(rows)?;
         if let Some(pool) = self.head.pools.last_mut() {

@@ -254,6 +254,9 @@ impl Blocks<'_> {
 impl Deal {
     /// The batch of each unit, in order, once all are counted: `give` gets them in pieces. Those of partial batches are behind
     /// the full ones.
+    ///
+    /// # Errors
+    /// What `give` says.
     pub fn batches<E: Send>(&self, mut give: impl FnMut(Vec<u32>) -> Result<(), E>) -> Result<(), E> {
         let mut ranges = self.ranges(self.counted.div_ceil(PIECE).max(rayon::current_num_threads()));
         if ranges.is_empty() {

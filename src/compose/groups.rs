@@ -13,6 +13,9 @@ use crate::pipeline::{Group, Pipeline, Scarce};
 pub type Carried = (u32, Vec<u32>);
 
 /// The class of each label code, of which `present` tells whether any row has it; an error where no row has a class.
+///
+/// # Errors
+/// A class that no row has.
 pub fn classes(group: &Group, text: &[Option<String>], present: &[bool]) -> Result<Vec<Option<usize>>> {
     let class_of: Vec<Option<usize>> =
         text.iter().map(|text| group.classes.iter().position(|(class, _)| Some(class) == text.as_ref())).collect();
@@ -64,6 +67,9 @@ pub struct Forming<'a> {
 
 impl Forming<'_> {
     /// Forms the groups of some identities.
+    ///
+    /// # Errors
+    /// More copies than 32 bits tell apart.
     pub fn form(&self, own: &Identities<'_>) -> Result<Formed> {
         let mut formed = Formed::default();
         let mut carried = own.carried.iter().peekable();

@@ -29,6 +29,9 @@ pub struct PoolEnds {
 
 impl PoolEnds {
     /// Of keys with these columns.
+    ///
+    /// # Errors
+    /// A window that does not fit the times.
     pub fn new(shape: &KeyView<'_>, p: &Pipeline) -> Result<Self> {
         let unit = match (p.window, &shape.time, shape.time_unit_nanos) {
             (Some(Window::Nanoseconds(_)), Some(_), Some(unit)) => unit,

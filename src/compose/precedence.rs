@@ -60,6 +60,9 @@ impl Piece<'_> {
 
 impl<'a> Precedence<'a> {
     /// Of all keys; sorted if they need it.
+    ///
+    /// # Errors
+    /// A window that does not fit the times, or a scratch file that can't be read or written.
     pub fn of(keys: &'a Keys, deciding: Option<Field>, p: &Pipeline, room: &Room) -> Result<Self> {
         let mut ends = PoolEnds::new(keys.shape(), p)?;
         let (mut last, mut is_sorted, mut sample) = (i64::MIN, true, Vec::new());
@@ -88,6 +91,9 @@ impl<'a> Precedence<'a> {
     }
 
     /// Rows of some places.
+    ///
+    /// # Errors
+    /// A scratch file that can't be read.
     pub fn piece(&self, places: Range<usize>) -> Result<Piece<'_>> {
         let first = places.start;
         match &self.order {

@@ -45,6 +45,10 @@ enum Rows {
 }
 
 impl<'a> RequestRows<'a> {
+    /// Looks at the requests of some places.
+    ///
+    /// # Errors
+    /// A scratch file that can't be read or written.
     pub fn of(keys: &Precedence<'_>, places: Range<usize>, all: &Keys, room: &'a Room) -> Result<Self> {
         let requests = all.shape().request.as_ref().map_or(0, |request| request.len());
         let number = room.partitions(places.len());
@@ -95,6 +99,9 @@ impl<'a> RequestRows<'a> {
     }
 
     /// Places all rows, piece after piece: the first `kept` are appended to `order`; gives the others.
+    ///
+    /// # Errors
+    /// A scratch file that can't be read or written.
     pub fn place(self, pieces: Vec<Piece>, kept: usize, order: &mut Column<u32>) -> Result<Vec<u32>> {
         let RequestRows { shapes, by_first, rows, room } = self;
         // By first appearance: where each request's rows begin.

@@ -28,6 +28,9 @@ pub struct Spread<'a> {
 
 impl<'a> Spread<'a> {
     /// Into full batches of as many rows as the deal has blocks; `partial` batches are behind them.
+    ///
+    /// # Errors
+    /// A scratch file that can't be created.
     pub fn new(deal: Deal, partial: usize, room: &'a Room) -> Result<Self> {
         let owners = are_small(deal.blocks()).then(|| Column::new(room)).transpose()?;
         Ok(Spread { deal, room, rows: Column::new(room)?, owners, partial: vec![Vec::new(); partial], taken: 0 })
@@ -39,6 +42,9 @@ impl<'a> Spread<'a> {
     }
 
     /// Takes the next rows; `owners` tells whose they are, if it matters.
+    ///
+    /// # Errors
+    /// A scratch file that can't be written.
     pub fn take(&mut self, rows: Vec<u32>, owners: impl FnOnce() -> Vec<u32>) -> Result<()> {
         let first = self.taken;
         self.taken += rows.len();
@@ -62,6 +68,9 @@ impl<'a> Spread<'a> {
     }
 
     /// Appends the rows of full batches to `order`, once all have come.
+    ///
+    /// # Errors
+    /// A scratch file that can't be read or written.
     pub fn place(self, seed: u64, first_batch: usize, order: &mut Column<u32>) -> Result<()> {
         let Spread { deal, room, rows, owners, .. } = self;
         let (full, units) = (deal.full(), deal.blocks());

@@ -29,6 +29,9 @@ pub struct EncodedChunk {
 
 /// Encodes the bitmaps of one row group: dictionaries of fixed-size binaries with 32-bit keys, one a batch. Fails where they
 /// are not. A dictionary of the row group's bitmaps is made where the properties allow one of that size.
+///
+/// # Errors
+/// Bitmaps that the column does not take.
 pub fn encode_bitmaps(
     descriptor: &ColumnDescPtr,
     properties: &WriterPropertiesPtr,

@@ -11,6 +11,9 @@ use crate::schema;
 use crate::store::{self, Staging};
 
 /// Refuses a target that a run may not write, before any work is done.
+///
+/// # Errors
+/// Something is there that may not be replaced.
 pub fn check_target(target: &Path, overwrite: bool) -> Result<()> {
     if !store::exists(target) {
         return Ok(());
@@ -36,6 +39,9 @@ pub fn check_target(target: &Path, overwrite: bool) -> Result<()> {
 }
 
 /// Refuses to replace a folder that holds some of the input.
+///
+/// # Errors
+/// An input lies in the output.
 pub fn check_inputs<'a>(target: &Path, inputs: impl Iterator<Item = &'a Path>) -> Result<()> {
     if !store::exists(target) {
         return Ok(());

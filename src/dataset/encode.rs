@@ -36,6 +36,10 @@ impl Chunk {
         }
     }
 
+    /// Writes the chunk into a row group.
+    ///
+    /// # Errors
+    /// The file can't be written.
     pub fn append<W: Write + Send>(self, group: &mut SerializedRowGroupWriter<'_, W>) -> Result<(), ParquetError> {
         match self {
             Chunk::Arrow(chunk) => chunk.append_to_row_group(group),
@@ -55,6 +59,9 @@ pub struct Encoder<'a> {
 
 impl Encoder<'_> {
     /// Encoded column chunks of one row group, in the order of the schema's leaves; `writers` has one for each.
+    ///
+    /// # Errors
+    /// What a column says, or values that it can't hold.
     pub fn encode(&self, writers: Vec<ArrowColumnWriter>, columns: Vec<ColumnSource<'_>>) -> Result<Vec<Chunk>> {
         let mut writers = writers.into_iter();
         let mut first = 0;

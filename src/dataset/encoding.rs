@@ -43,6 +43,9 @@ pub struct ColumnHints {
 }
 
 /// Properties for the shards of a dataset with this schema.
+///
+/// # Errors
+/// A column of a type that has no Parquet form.
 pub fn writer_properties(schema: &Schema, compression: Compression, hints: &ColumnHints) -> Result<WriterProperties> {
     let coerce = hints.dates_as_days;
     let descriptor = ArrowSchemaConverter::new().with_coerce_types(coerce).convert(schema).map_err(|e| {

@@ -10,6 +10,9 @@ use crate::store;
 
 /// Paths (relative to the inputs' deepest common folder), sizes and digests of the input files' footers. With keyed tokens, folders that
 /// name an identity do not say whose they are.
+///
+/// # Errors
+/// A file that is no longer there.
 pub fn input_records(p: &Pipeline, source: &Source) -> Result<Vec<InputRecord>> {
     let paths: Vec<PathBuf> = source.shards.iter().map(|s| store::canonical(&s.path)).collect::<Result<_>>()?;
     let common = common_folder(&paths);

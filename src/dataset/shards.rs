@@ -42,6 +42,9 @@ pub struct ShardWriter<'a> {
 
 /// Writes shards of all ranks. `columns(batches)` gives the columns of the row group that holds these batches; row groups
 /// are worked out in parallel, a few at a time, and `prepare(batches)` is called before each few. `done(rows)` hears of progress.
+///
+/// # Errors
+/// What `prepare` or `columns` say, or a file that can't be written.
 pub fn write_shards<'a>(
     writer: &ShardWriter<'_>,
     prepare: impl Fn(Range<usize>) -> Result<()>,

@@ -30,6 +30,9 @@ use crate::store::{self, DigestWriter};
 const ROW_GROUP_BYTES: usize = 32 << 20;
 
 /// Writes `stats.parquet`; `time` is the time column's type. `dates_as_days`: as in [`super::ColumnHints`].
+///
+/// # Errors
+/// A file that can't be written.
 pub fn write_stats(
     root: &Path,
     batches: &[BatchStats],
@@ -86,6 +89,9 @@ pub struct ItemRow {
 }
 
 /// Writes `items.parquet`: pieces of items with their values (of column `field`), all ordered by token.
+///
+/// # Errors
+/// What the pieces say, or a file that can't be written.
 pub fn write_items(
     root: &Path,
     field: &FieldRef,
@@ -129,6 +135,9 @@ pub fn write_items(
 }
 
 /// Writes `positives.parquet`: for each identity by token, its positive items' tokens, ascending.
+///
+/// # Errors
+/// A file that can't be written.
 pub fn write_positives<'a>(root: &Path, users: impl Iterator<Item = (i64, Vec<i64>)> + 'a) -> Result<TableRecord> {
     let element = Arc::new(Field::new("element", DataType::Int64, false));
     let schema = Arc::new(Schema::new(vec![

@@ -36,6 +36,9 @@ struct Size {
 }
 
 /// The storage of each leaf of a column with these rows. `dictionary`: by leaf, whether the input's dictionaries served.
+///
+/// # Errors
+/// Values that can't be encoded.
 pub fn leaf_storage(
     field: &FieldRef,
     rows: &[ArrayRef],

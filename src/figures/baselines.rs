@@ -13,6 +13,9 @@ use crate::pipeline::{Field, Pipeline};
 use crate::stats::{Baseline, Baselines, BatchStats, Chances, Counts, Metrics, Users, even_ends, random_order};
 
 /// The two baselines: a uniformly random order in closed form, and the input's own order, measured.
+///
+/// # Errors
+/// A scratch file that can't be read or written.
 pub fn baselines(p: &Pipeline, composition: &Composition) -> Result<Baselines> {
     let (keys, facts) = (&composition.keys, &composition.facts);
     let (input_order, match_rate) =

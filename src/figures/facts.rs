@@ -32,6 +32,9 @@ pub struct ItemFacts {
 
 impl Facts {
     /// What is known before dedup.
+    ///
+    /// # Errors
+    /// A scratch file that can't be read.
     pub fn before_dedup(keys: &Keys) -> Result<Self> {
         let number = keys.shape().item.as_ref().map_or(0, |item| item.len());
         let (mut rows, mut shown_by) = (vec![0; number], vec![u32::MAX; number]);
@@ -47,6 +50,9 @@ impl Facts {
     }
 
     /// Adds what is known of the examples.
+    ///
+    /// # Errors
+    /// A scratch file that can't be read.
     pub fn add_examples(&mut self, keys: &Keys) -> Result<()> {
         let shape = keys.shape();
         let number = shape.item.as_ref().map_or(0, |item| item.len());

@@ -137,6 +137,9 @@ impl<'a> Measuring<'a> {
 }
 
 /// Counts and metrics of a plan, measured without writing it.
+///
+/// # Errors
+/// A scratch file that can't be read or written.
 pub fn figures(p: &Pipeline, composition: &Composition) -> Result<Figures> {
     let mut stats: Vec<BatchStats> = Vec::with_capacity(composition.composed.head().batches());
     let sampled = sampled_batches(p.seed, composition.composed.head().batches(), p.batch_size);
@@ -172,6 +175,9 @@ impl Users for Reading<'_> {
 }
 
 /// co_user_ratio of some order, cut into batches at `ends`, in which each identity has so many examples.
+///
+/// # Errors
+/// A scratch file that can't be read.
 pub fn met_ratio(
     p: &Pipeline,
     shape: &KeyView<'_>,
@@ -195,6 +201,9 @@ pub struct ClassBalance {
 const CLASSES: usize = 12;
 
 /// The balance of the classes before and after composition, the most frequent first.
+///
+/// # Errors
+/// A scratch file that can't be read.
 pub fn class_balance(composition: &Composition) -> Result<Vec<ClassBalance>> {
     let Some(labels) = &composition.keys.shape().label else { return Ok(Vec::new()) };
     let before = &composition.facts.labels;

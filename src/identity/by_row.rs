@@ -55,6 +55,10 @@ impl ByRow {
         }
     }
 
+    /// Appends the codes of the next rows.
+    ///
+    /// # Errors
+    /// A scratch file that can't be written.
     pub fn push(&mut self, coded: Coded) -> Result<()> {
         match self {
             ByRow::Held(_) => self.keep(coded, &mut Vec::new()),
@@ -72,6 +76,9 @@ impl ByRow {
     }
 
     /// The rank of each row's token.
+    ///
+    /// # Errors
+    /// A scratch file that can't be read or written.
     pub fn ranked(self, rank: impl Fn(u32) -> u32, room: &Room) -> Result<Column<u32>> {
         let (parted, size, rows) = match self {
             ByRow::Held(codes) => {

@@ -163,6 +163,9 @@ pub fn any_null(parts: &[ArrayRef]) -> Option<Vec<bool>> {
 
 /// Calls `emit(row, token)` for each row of a chunk; `names` are the parts' columns, one for a plain value.
 /// A row that is null in a part is a value of its own, named by its ordinal in the input, `input_rows[row]`.
+///
+/// # Errors
+/// A type that can't be a key, or a value that is no whole number.
 pub fn for_each_token(
     tokenizer: &Tokenizer,
     names: &[String],

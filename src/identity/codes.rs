@@ -103,6 +103,9 @@ impl Partitions {
     }
 
     /// Takes runs of a column in, whose rows are counted from `first_row`.
+    ///
+    /// # Errors
+    /// A scratch file that can't be written.
     pub fn add(&mut self, column: usize, runs: &[Run], first_row: u32) -> Result<()> {
         let order = self.orders[column];
         for run in runs {
@@ -113,6 +116,9 @@ impl Partitions {
     }
 
     /// All runs have come. What is still held goes into the file too, if there is one: what comes next takes memory of its own.
+    ///
+    /// # Errors
+    /// A scratch file that can't be written.
     pub fn finish(&mut self) -> Result<()> {
         self.parts.file_rest()
     }
@@ -123,6 +129,9 @@ impl Partitions {
     }
 
     /// The codes of `rows` rows of a column, whose runs are then gone. `names` are for errors.
+    ///
+    /// # Errors
+    /// More distinct values than 32 bits tell apart, labels that are no text, or a scratch file that can't be read or written.
     pub fn settle(&self, column: usize, rows: usize, names: &[String], wanted: Wanted, room: &Room) -> Result<Settled> {
         let mut by_row = ByRow::new(rows, room);
         let mut tokens = Vec::with_capacity(1 << BITS);

@@ -49,6 +49,9 @@ impl Tokenizer {
     }
 
     /// Derives the token key from a file of at least 32 bytes.
+    ///
+    /// # Errors
+    /// A key file that can't be read, is too short, or that others can read.
     pub fn blake3(key_file: &Path) -> Result<Self> {
         let material = store::read_secret(key_file)?;
         if material.len() < MIN_KEY {

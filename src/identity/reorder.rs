@@ -44,6 +44,9 @@ pub struct Joined {
 
 impl Joined {
     /// What is not runs goes into columns.
+    ///
+    /// # Errors
+    /// A scratch file that can't be created.
     pub fn new(runs: Partitions, has_time: bool, has_positive: bool, room: &Room) -> Result<Self> {
         Ok(Joined {
             input_row: Column::new(room)?,
@@ -57,6 +60,10 @@ impl Joined {
         })
     }
 
+    /// Takes the keys of a row group.
+    ///
+    /// # Errors
+    /// A scratch file that can't be written.
     pub fn add(&mut self, ordinal: usize, keys: ChunkKeys) -> Result<()> {
         self.waiting.insert(ordinal, keys);
         while let Some(next) = self.waiting.remove(&self.chunks) {

@@ -22,6 +22,9 @@ pub struct Run {
 
 impl KeyColumn {
     /// The runs of a chunk's values. `rows[i]` is the row of the i-th value, ascending; `input_rows[i]` its ordinal in the input.
+    ///
+    /// # Errors
+    /// A type that can't be a key, or a value that is no whole number.
     pub fn runs(&self, parts: &[ArrayRef], rows: impl Fn(usize) -> u32, input_rows: &[u32]) -> Result<Vec<Run>> {
         let mut runs: Vec<Run> = Vec::new();
         for_each_token(&self.tokenizer, &self.names, parts, input_rows, &mut |i, token| {

@@ -48,6 +48,9 @@ pub struct Outcome {
 }
 
 /// Composes a dataset at `output.path`, or leaves nothing there.
+///
+/// # Errors
+/// A pipeline that does not fit the input, an input that can't be read, or an output that can't be written.
 pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Outcome> {
     allocator::keep_freed(settings.memory);
     dataset::check_target(&p.output, settings.overwrite)?;

@@ -121,6 +121,9 @@ impl<'a> Output<'a> {
 
     /// How shards are encoded: by the input's footers and the first rows of the output. The payload of the first row group
     /// must be there.
+    ///
+    /// # Errors
+    /// Values that can't be encoded.
     pub fn properties(&self, source: &Source, part: &LoadedPart<'_>, first: &Range<usize>) -> Result<WriterProperties> {
         let p = self.pipeline;
         let leaves = self.carried.par_iter().enumerate().filter_map(|(k, carried)| {

@@ -54,6 +54,9 @@ impl BatchColumns {
 
 impl Columns<'_> {
     /// Statistics of a batch, without its columns.
+    ///
+    /// # Errors
+    /// Exclusions that pass 2³¹−1.
     pub fn stats(&self, batch: usize) -> Result<BatchStats> {
         let (mut masks, mut stats) = self.masks(batch);
         measure(self.pipeline, &mut masks, &mut stats)?;
@@ -62,6 +65,9 @@ impl Columns<'_> {
     }
 
     /// The generated columns of a batch. Fails if its exclusions pass 2³¹−1.
+    ///
+    /// # Errors
+    /// Exclusions that pass 2³¹−1.
     pub fn batch(&self, batch: usize) -> Result<BatchColumns> {
         let (mut masks, mut stats) = self.masks(batch);
         let generated = self.pipeline.generated();

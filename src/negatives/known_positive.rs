@@ -30,6 +30,9 @@ impl Positives {
 
     /// From all rows that are positives, in pieces, with as many identities and items as `shape` has; `each_piece` is called
     /// twice, and brings identities, items and positives.
+    ///
+    /// # Errors
+    /// What `pieces` says.
     pub fn of_pieces(
         shape: &KeyView<'_>,
         each_piece: impl Fn(&mut dyn FnMut(&KeyView<'_>)) -> Result<()>,

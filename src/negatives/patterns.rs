@@ -26,6 +26,9 @@ pub struct Patterns {
 
 impl Patterns {
     /// Works out the masks and adds what they say to `stats`. Fails if exclusions pass 2³¹−1.
+    ///
+    /// # Errors
+    /// Exclusions that pass 2³¹−1.
     pub fn new(p: &Pipeline, masks: &mut BatchMasks<'_>, same_user: bool, stats: &mut BatchStats) -> Result<Self> {
         let width = bitmap_bytes(p.batch_size);
         let kinds = masks.kinds();
@@ -64,6 +67,9 @@ impl Patterns {
 }
 
 /// Adds what a batch's masks say to its statistics, without keeping them.
+///
+/// # Errors
+/// Exclusions that pass 2³¹−1.
 pub fn measure(p: &Pipeline, masks: &mut BatchMasks<'_>, stats: &mut BatchStats) -> Result<()> {
     let kinds = masks.kinds();
     walk(p, masks, &kinds, stats, |_, _| {}).map(|_| ())

@@ -28,6 +28,9 @@ impl SlotLists {
     }
 
     /// A dictionary of the lists, that of its kind on each row.
+    ///
+    /// # Errors
+    /// More slots than 2³¹−1.
     pub fn dictionary(self, kinds: &Classes) -> Result<ArrayRef, ArrowError> {
         let end = |end: usize| i32::try_from(end).map_err(|_| ArrowError::OffsetOverflowError(end));
         let ends = std::iter::once(Ok(0)).chain(self.ends.into_iter().map(end)).collect::<Result<Vec<i32>, _>>()?;

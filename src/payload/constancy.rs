@@ -42,6 +42,10 @@ pub struct RequestRows<'a> {
 const ONE_RUN: u32 = u32::MAX;
 
 impl<'a> RequestRows<'a> {
+    /// The requests of examples, and where they begin and end.
+    ///
+    /// # Errors
+    /// A scratch file that can't be read.
     pub fn new(requests: &'a dyn Examples) -> Result<Self> {
         let (mut seen, mut several_runs, mut torn) =
             (vec![false; requests.number()], vec![ONE_RUN; requests.number()], 0);
@@ -110,11 +114,17 @@ impl<'a> Constancy<'a> {
     }
 
     /// Whether any wanted row is among these input rows: each has to be checked, also where another row brings its value.
+    ///
+    /// # Errors
+    /// A scratch file that can't be read.
     pub fn concerns(&self, input_rows: Range<u64>) -> Result<bool> {
         Ok(!self.of.requests.within(input_rows)?.input_rows.is_empty())
     }
 
     /// Checks an array of consecutive input rows from `first_row` on; in any order of calls. `place`: that of an input row.
+    ///
+    /// # Errors
+    /// A value that is not that of its request's other rows.
     pub fn check(&self, first_row: u32, array: &ArrayRef, place: &dyn Fn(u32) -> Place) -> Result<()> {
         let digests: Vec<Digest> = row_digests(array.as_ref()).ok_or_else(|| {
             Error::input(

@@ -96,6 +96,9 @@ pub struct Payload {
 
 impl Payload {
     /// Decodes columns `0..types.len()`, each value once, and keeps those of `wanted[column]`: ascending input rows.
+    ///
+    /// # Errors
+    /// What the decoder says.
     pub fn load(decoder: &impl Decoder, wanted: &[Arc<Vec<u32>>]) -> Result<Self> {
         let groups = decoder.spans().len();
         let tasks: Vec<(usize, usize)> = (0..wanted.len()).flat_map(|c| (0..groups).map(move |g| (c, g))).collect();
@@ -132,6 +135,9 @@ impl Payload {
     }
 
     /// The column's values of wanted rows, in the order given; `None` is a null.
+    ///
+    /// # Errors
+    /// Values that the type can't hold.
     pub fn gather(&self, column: usize, data_type: &DataType, rows: &[Option<WantedRow>]) -> Result<Vec<ArrayRef>> {
         let column = &self.columns[column];
         let null = new_null_array(data_type, 1);

@@ -49,6 +49,9 @@ impl KeyRange {
     }
 
     /// Counts the values of further rows in. Fails if there are too many.
+    ///
+    /// # Errors
+    /// More values than the keys tell apart.
     pub fn add(&mut self, array: &ArrayRef) -> Result<()> {
         let dictionary = array.as_any_dictionary();
         let digests = row_digests(dictionary.values().as_ref()).unwrap_or_default();

@@ -10,6 +10,9 @@ use crate::error::{Error, Result};
 use crate::store;
 
 /// Reads `path`, applies `overrides` (dotted key, value as TOML or a bare word) in order, and resolves.
+///
+/// # Errors
+/// A file that can't be read, an unknown key, or a value that does not fit.
 pub fn load(path: &Path, overrides: &[(String, String)]) -> Result<Pipeline> {
     let text = store::read_to_string(path)?;
     let name = path.display().to_string();

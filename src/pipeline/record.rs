@@ -13,6 +13,9 @@ const TEXT_CONTEXT: &str = "batchwright 2026-11 text key v1";
 impl Pipeline {
     /// The resolved pipeline without `input.shards`, `output.path` and `identity.key_file`; with blake3, predicates only as
     /// digests under the key, since they may name identities, which nobody else is to try. Fails if the key can't be read.
+    ///
+    /// # Errors
+    /// A key file that can't be read.
     pub fn record(&self) -> Result<Value> {
         let has_text = self.predicate.is_some() || self.positive.is_some();
         let key_file = self.key_file.as_ref().filter(|_| has_text && self.hash == Hash::Blake3);

@@ -34,6 +34,9 @@ struct Shown {
 }
 
 /// The whole page as HTML.
+///
+/// # Errors
+/// A dataset whose tables can't be read.
 pub fn page(dataset: &Dataset) -> Result<String> {
     let name = dataset.root.file_name().map_or_else(|| "dataset".into(), |n| n.to_string_lossy().into_owned());
     let name = escape_xml(&name);

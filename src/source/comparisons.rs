@@ -207,6 +207,9 @@ impl Side {
     }
 
     /// The comparison with a literal, in integers where it is one of times or of large numbers.
+    ///
+    /// # Errors
+    /// A text that is no such value, told as it is to be shown.
     pub fn compared(&self, comparison: Comparison, literal: &Sql) -> Result<Option<String>, String> {
         let text = text_of(literal);
         let number = number_of(literal);

@@ -89,6 +89,9 @@ fn converted(
 }
 
 /// As [`decode_each`], in the type that the shard stores; of a column that it lacks, nulls of the input's type.
+///
+/// # Errors
+/// A damaged file, or a value that the type can't hold.
 pub fn decode_stored(
     source: &Source,
     group: &RowGroup,

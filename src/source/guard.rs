@@ -24,6 +24,9 @@ pub fn silence_guarded_panics() {
 }
 
 /// Runs a decoder on a file that may be damaged in any way.
+///
+/// # Errors
+/// What `decode` says, or that it panicked.
 pub fn guarded<T>(place: &Place, decode: impl FnOnce() -> Result<T>) -> Result<T> {
     unless_panic(decode).unwrap_or_else(|| Err(Error::damaged(place.clone(), "its bytes contradict one another")))
 }

@@ -25,6 +25,9 @@ pub fn among(schema: &SchemaDescriptor, leaves: &[(usize, DataType)]) -> Vec<usi
 }
 
 /// Whether 64-bit nanoseconds hold all timestamps of these leaves in a row group; the reader wraps those that they don't.
+///
+/// # Errors
+/// A damaged file.
 pub fn all_fit(
     file: impl ChunkReader + 'static,
     group: &RowGroupMetaData,

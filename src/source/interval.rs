@@ -22,6 +22,9 @@ pub fn among(schema: &SchemaDescriptor, leaves: &[(usize, DataType)]) -> Vec<(us
 }
 
 /// Whether what is read, months alone or days and milliseconds, is all there is of these leaves in a row group.
+///
+/// # Errors
+/// A damaged file.
 pub fn all_fit(
     file: impl ChunkReader + 'static,
     group: &RowGroupMetaData,

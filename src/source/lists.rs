@@ -61,6 +61,9 @@ impl<'a> Lists<'a> {
 
     /// Hands arrays of up to `rows` lists to `each`, in order, until it has the row group's number or meets what the general
     /// reader is for. The inner result is that of `each`.
+    ///
+    /// # Errors
+    /// A damaged file, or what `each` says.
     pub fn decode<R: ChunkReader + 'static>(
         &self,
         file: R,

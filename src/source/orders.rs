@@ -150,6 +150,9 @@ fn holds_order(data_type: &DataType) -> bool {
 }
 
 /// Whether a column travels as places in its order, and those.
+///
+/// # Errors
+/// A value that is not in the order.
 pub fn in_order(source: &Source, column: InputColumn, array: &ArrayRef, place: &Place) -> Option<Result<ArrayRef>> {
     let order = source.order(column)?;
     Some(if array.is_empty() { Ok(new_empty_array(&PLACE)) } else { order.places(array, place) })

@@ -103,6 +103,9 @@ impl Predicate {
     }
 
     /// For each row of a row group: true, false, or null.
+    ///
+    /// # Errors
+    /// A damaged file, or a value that the predicate can't take.
     pub fn evaluate(&self, source: &Source, group: &RowGroup) -> Result<BooleanArray> {
         let shard = &source.shards[group.shard];
         let place = source.place(group);

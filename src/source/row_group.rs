@@ -11,6 +11,9 @@ use polars_io::parquet::metadata::{FileMetadata, FileMetadataRef};
 use super::guard::unless_panic;
 
 /// Reads a footer; without what the file's writer declares of types, where Polars would not read the file for it.
+///
+/// # Errors
+/// A footer that Polars does not read.
 pub fn polars_footer(file: File) -> PolarsResult<FileMetadataRef> {
     let mut reader = ParquetReader::new(file);
     let footer = reader.get_metadata()?.clone();
@@ -46,6 +49,9 @@ fn has_seconds_of_day(seen: &ArrowDataType) -> bool {
 
 /// Reads columns (`None`: all) of a row group. To the reader it is the file's only one: of a slice of rows, Polars
 /// decompresses all row groups before it too.
+///
+/// # Errors
+/// A row group that Polars does not read.
 pub fn read_row_group(
     file: File,
     footer: &FileMetadata,

@@ -98,6 +98,9 @@ impl Source {
     }
 
     /// Finds a column that the pipeline names at `at`.
+    ///
+    /// # Errors
+    /// There is no such column; the nearest name is told.
     pub fn column(&self, at: &str, name: &str) -> Result<(InputColumn, &FieldRef)> {
         if let Some(column) = self.by_name.get(name) {
             return Ok((*column, self.field(*column)));

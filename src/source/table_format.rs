@@ -16,6 +16,9 @@ pub fn check_live(folder: &Path) -> Result<()> {
 }
 
 /// [`check_live`] of the folder alone.
+///
+/// # Errors
+/// It is the folder of a table format.
 pub fn check_folder(folder: &Path) -> Result<()> {
     let (format, how) = if store::is_dir(&folder.join("_delta_log")) {
         ("a Delta", "such as deltalake's `DeltaTable(path).file_uris()`")

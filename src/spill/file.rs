@@ -15,12 +15,18 @@ pub struct ScratchFile {
 
 impl ScratchFile {
     /// A nameless file in a folder.
+    ///
+    /// # Errors
+    /// The folder can't be written.
     pub fn create_in(dir: &Path) -> Result<Self> {
         let file = store::scratch(dir)?;
         Ok(ScratchFile { file, end: 0 })
     }
 
     /// Writes bytes at the end; gives their place.
+    ///
+    /// # Errors
+    /// The file can't be written.
     pub fn append(&mut self, bytes: &[u8]) -> Result<u64> {
         self.file.write_all(bytes).map_err(Error::scratch)?;
         let place = self.end;
@@ -29,6 +35,9 @@ impl ScratchFile {
     }
 
     /// Reads as many bytes as `into` takes.
+    ///
+    /// # Errors
+    /// The file can't be read, or ends before.
     pub fn read_at(&self, place: u64, into: &mut [u8]) -> Result<()> {
         self.file.read_exact_at(into, place).map_err(Error::scratch)
     }

@@ -39,6 +39,9 @@ const PIECE: usize = 1 << 16;
 /// the sample is drawn; `ends` are where batches end; `counts` are each one's rows that are no copies. The expectation is over the others: a random order puts `c`
 /// rows of an identity into d = M·(1 − C(n−b, c)/C(n, c)) of M batches of `b` rows, where it meets an identity of `c'`
 /// rows unless these miss all d·b − c other rows.
+///
+/// # Errors
+/// What `users` says.
 pub fn co_user_ratio(
     users: &(impl Users + ?Sized),
     counts: &[u32],

@@ -17,27 +17,50 @@ use rustix::fs::{Access, CWD, RenameFlags, access};
 
 use crate::error::{Error, Result};
 
+/// Opens a file to read it.
+///
+/// # Errors
+/// It is not there, or can't be read.
 pub fn open(path: &Path) -> Result<File> {
     File::open(path).map_err(|e| Error::io("open", path, e))
 }
 
+/// Creates a file, or empties it.
+///
+/// # Errors
+/// It can't be written.
 pub fn create(path: &Path) -> Result<File> {
     File::create_new(path).map_err(|e| Error::io("create", path, e))
 }
 
+/// Creates a folder and those above it.
+///
+/// # Errors
+/// It can't be created.
 pub fn create_dir_all(path: &Path) -> Result<()> {
     fs::create_dir_all(path).map_err(|e| Error::io("create the folder", path, e))
 }
 
+/// A file's text.
+///
+/// # Errors
+/// It can't be read, or is no UTF-8.
 pub fn read_to_string(path: &Path) -> Result<String> {
     fs::read_to_string(path).map_err(|e| Error::io("read", path, e))
 }
 
+/// Writes a file and syncs it.
+///
+/// # Errors
+/// It can't be written.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::write(path, bytes).map_err(|e| Error::io("write", path, e))
 }
 
 /// Writes a file, for its owner alone, by `write`: whole, or what was there stays.
+///
+/// # Errors
+/// It can't be written, or what `write` says; there is no file then.
 pub fn write_whole(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|e| Error::io("write", path, e))?;
@@ -46,16 +69,25 @@ pub fn write_whole(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> 
 }
 
 /// Creates a folder, and those above it, that only its owner may enter.
+///
+/// # Errors
+/// It can't be created.
 pub fn create_private_dir(path: &Path) -> Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| Error::io("create the folder", path, e))
 }
 
 /// A folder of its own, gone when it is dropped.
+///
+/// # Errors
+/// It can't be created.
 pub fn private_folder_in(folder: &Path) -> Result<tempfile::TempDir> {
     tempfile::tempdir_in(folder).map_err(|e| Error::io("create a folder in", folder, e))
 }
 
 /// Puts a folder at `target`, where another may be, which then goes.
+///
+/// # Errors
+/// It can't be moved.
 pub fn put_folder(folder: tempfile::TempDir, target: &Path) -> Result<()> {
     if !exists(target) && publish(folder.path(), target).is_ok() {
         // Nothing is left where it was.
@@ -65,11 +97,17 @@ pub fn put_folder(folder: tempfile::TempDir, target: &Path) -> Result<()> {
 }
 
 /// A file under a second name: the same bytes, copied where file systems differ.
+///
+/// # Errors
+/// It can't be linked or copied.
 pub fn link(from: &Path, to: &Path) -> Result<()> {
     fs::hard_link(from, to).or_else(|_| fs::copy(from, to).map(drop)).map_err(|e| Error::io("copy", from, e))
 }
 
 /// Writes a file whole, or leaves what was there.
+///
+/// # Errors
+/// It can't be written.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !path.is_file() && exists(path) {
@@ -82,6 +120,10 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     file.persist(path).map(drop).map_err(|e| Error::io("write", path, e.error))
 }
 
+/// Removes a folder and all in it.
+///
+/// # Errors
+/// It can't be removed.
 pub fn remove_dir_all(path: &Path) -> Result<()> {
     fs::remove_dir_all(path).map_err(|e| Error::io("remove", path, e))
 }
@@ -108,15 +150,26 @@ pub fn is_file(path: &Path) -> bool {
     path.is_file()
 }
 
+/// A file's size in bytes.
+///
+/// # Errors
+/// It is not there.
 pub fn len(path: &Path) -> Result<u64> {
     fs::metadata(path).map(|m| m.len()).map_err(|e| Error::io("look at", path, e))
 }
 
+/// A path without links.
+///
+/// # Errors
+/// It is not there.
 pub fn canonical(path: &Path) -> Result<PathBuf> {
     fs::canonicalize(path).map_err(|e| Error::io("look at", path, e))
 }
 
 /// A file without a name, which vanishes with the process. So do folders that were not there before.
+///
+/// # Errors
+/// The folder can't be written.
 pub fn scratch(dir: &Path) -> Result<File> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
@@ -141,6 +194,9 @@ pub fn scratch_folder(path: &Path) -> PathBuf {
 }
 
 /// Sorted names below a folder.
+///
+/// # Errors
+/// It can't be read.
 pub fn list_dir(path: &Path) -> Result<Vec<std::ffi::OsString>> {
     let read = || -> std::io::Result<Vec<_>> {
         let mut names = fs::read_dir(path)?.map(|e| Ok(e?.file_name())).collect::<std::io::Result<Vec<_>>>()?;
@@ -151,16 +207,25 @@ pub fn list_dir(path: &Path) -> Result<Vec<std::ffi::OsString>> {
 }
 
 /// Flushes a file or a folder's entries to the device.
+///
+/// # Errors
+/// It can't be synced.
 pub fn sync(path: &Path) -> Result<()> {
     File::open(path).and_then(|f| f.sync_all()).map_err(|e| Error::io("flush", path, e))
 }
 
 /// Puts `staged` at `target`, which must not exist: one atomic rename.
+///
+/// # Errors
+/// Something is there, or it can't be moved.
 pub fn publish(staged: &Path, target: &Path) -> Result<()> {
     rename(staged, target, RenameFlags::NOREPLACE)
 }
 
 /// Swaps two existing folders: one atomic exchange.
+///
+/// # Errors
+/// The file system can't exchange them.
 pub fn exchange(staged: &Path, target: &Path) -> Result<()> {
     rename(staged, target, RenameFlags::EXCHANGE)
 }
@@ -174,6 +239,9 @@ fn rename(staged: &Path, target: &Path, flags: RenameFlags) -> Result<()> {
 const SECRET_BYTES: u64 = 1 << 20;
 
 /// Reads a secret, of which a mebibyte counts; refuses a file that users other than its owner may read.
+///
+/// # Errors
+/// It can't be read, or others can read it.
 pub fn read_secret(path: &Path) -> Result<Vec<u8>> {
     use std::os::unix::fs::MetadataExt;
     let file = open(path)?;

@@ -16,6 +16,9 @@ pub struct Staging {
 
 impl Staging {
     /// `DIR/.NAME.batchwright-RANDOM/` beside `target`, after sweeping what dead runs left there.
+    ///
+    /// # Errors
+    /// The folder can't be written.
     pub fn beside(target: &Path) -> Result<Self> {
         let name = target.file_name().ok_or_else(|| {
             Error::output(target, "it names no folder", "set output.path to a path that ends in the dataset's name")

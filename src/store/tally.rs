@@ -21,6 +21,9 @@ impl DigestWriter {
     }
 
     /// Flushes to the device and returns (bytes, digest in lower-case hex).
+    ///
+    /// # Errors
+    /// What was written can't be synced.
     pub fn finish(mut self) -> std::io::Result<(u64, String)> {
         self.file.flush()?;
         self.file.sync_all()?;
@@ -42,6 +45,9 @@ impl Write for DigestWriter {
 }
 
 /// (bytes, digest in lower-case hex) of a file as it stands on the disk.
+///
+/// # Errors
+/// It can't be read.
 pub fn digest_file(path: &Path) -> Result<(u64, String)> {
     let mut file = super::open(path)?;
     let mut digest = Xxh3::new();

@@ -60,6 +60,10 @@ pub struct Dataset {
 }
 
 impl Dataset {
+    /// Opens a dataset by its manifest.
+    ///
+    /// # Errors
+    /// There is none, or it can't be read.
     pub fn open(root: &Path) -> Result<Self> {
         let path = root.join(schema::MANIFEST);
         let bad = |problem: String| {

@@ -18,6 +18,9 @@ use crate::source::{Found, hive_value};
 use crate::store;
 
 /// The input must be the files that were composed: by name, size, rows and footer.
+///
+/// # Errors
+/// An input that can't be read.
 pub fn compare(p: &Pipeline, dataset: &Dataset, inputs: &[Found], findings: &mut Findings) -> Result<()> {
     let recorded = &dataset.recorded.inputs;
     if recorded.len() != inputs.len() {

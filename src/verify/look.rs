@@ -100,6 +100,9 @@ fn ones(bits: &[u64], range: Range<usize>) -> usize {
 }
 
 /// Reads a batch.
+///
+/// # Errors
+/// There is no such batch, or it can't be read.
 pub fn look(dataset: &Dataset, batch: usize) -> Result<Look> {
     let last = dataset.count("batches");
     if batch as u64 >= last {
@@ -154,6 +157,9 @@ fn rows_of(dataset: &Dataset, shard: &RecordedFile, batch: usize) -> Result<(usi
 }
 
 /// A column of `stats.parquet`, by batch; `None` where it has no value.
+///
+/// # Errors
+/// The table can't be read.
 pub fn stats_column(dataset: &Dataset, name: &str) -> Result<Vec<Option<f64>>> {
     let frame = read(dataset, schema::STATS, None, None)?;
     let Ok(column) = frame.column(name) else { return Ok(Vec::new()) };
@@ -163,6 +169,9 @@ pub fn stats_column(dataset: &Dataset, name: &str) -> Result<Vec<Option<f64>>> {
 }
 
 /// Rows of each identity, by token, the most first.
+///
+/// # Errors
+/// A shard can't be read.
 pub fn rows_by_user(dataset: &Dataset) -> Result<Vec<(i64, u64)>> {
     let mut counts: HashMap<i64, u64> = HashMap::new();
     for shard in &dataset.recorded.shards {

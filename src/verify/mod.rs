@@ -66,6 +66,9 @@ pub struct Recomputed {
 
 /// Checks everything; `sample` (0 to 1) of the batches, if given, has its rows checked. A dataset that can't be opened at all is
 /// an error; whatever else is wrong is a finding.
+///
+/// # Errors
+/// A dataset that can't be opened, or an input that can't be read.
 pub fn verify(root: &Path, against: Option<&Pipeline>, sample: Option<f64>) -> Result<Verdict> {
     let dataset = Dataset::open(root)?;
     let sample = sample.map(|share| rows::at_least_one(share, dataset.count("batches")));
@@ -113,6 +116,9 @@ pub fn verify(root: &Path, against: Option<&Pipeline>, sample: Option<f64>) -> R
 }
 
 /// Recomputes a dataset's figures from its shards; findings tell of what can't be read.
+///
+/// # Errors
+/// A dataset that can't be opened.
 pub fn recompute(root: &Path) -> Result<(Recomputed, Vec<Finding>)> {
     let dataset = Dataset::open(root)?;
     let mut findings = Findings::default();

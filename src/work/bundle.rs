@@ -87,6 +87,10 @@ impl Bundle {
         self.get::<T>(name).ok()
     }
 
+    /// A column of hashes.
+    ///
+    /// # Errors
+    /// There is no such column.
     pub fn get_hashes(&self, name: &str) -> Result<Vec<[u8; 16]>> {
         let array = self.find(name, |own| *own == DataType::FixedSizeBinary(16))?;
         let array = array.as_fixed_size_binary();
@@ -98,15 +102,27 @@ impl Bundle {
         Ok((0..array.len()).map(hash).collect())
     }
 
+    /// A column of tokens.
+    ///
+    /// # Errors
+    /// There is no such column.
     pub fn get_tokens(&self, name: &str) -> Result<Vec<u128>> {
         Ok(self.get_hashes(name)?.into_iter().map(u128::from_le_bytes).collect())
     }
 
+    /// A column of texts.
+    ///
+    /// # Errors
+    /// There is no such column.
     pub fn get_texts(&self, name: &str) -> Result<Vec<Option<String>>> {
         let array = self.find(name, |own| *own == DataType::Utf8)?.as_string::<i32>();
         Ok(array.iter().map(|text| text.map(str::to_owned)).collect())
     }
 
+    /// A column of truths.
+    ///
+    /// # Errors
+    /// There is no such column.
     pub fn get_truths(&self, name: &str) -> Result<Vec<bool>> {
         let array = self.find(name, |own| *own == DataType::Boolean)?.as_boolean();
         Ok(array.values().iter().collect())

@@ -298,6 +298,25 @@ fn generated_names_are_spelled_in_one_place() {
 }
 
 #[test]
+fn public_functions_say_how_they_fail() {
+    // Commands fail as what they call does; they have no callers but `main`.
+    for file in files().into_iter().filter(|file| file.room() != "cli") {
+        let production = file.text.split("\n#[cfg(test)]\n").next().unwrap();
+        let lines: Vec<&str> = production.lines().collect();
+        for (at, line) in lines.iter().enumerate().filter(|(_, line)| line.trim_start().starts_with("pub fn ")) {
+            let signature: String = lines[at..].join("\n").split(['{', ';']).next().unwrap().to_owned();
+            let documented = lines[..at].iter().rev().take_while(|line| {
+                let line = line.trim_start();
+                line.starts_with("///") || line.starts_with("#[")
+            });
+            let says = documented.into_iter().any(|line| line.contains("# Errors"));
+            let fails = signature.rsplit("->").next().is_some_and(|given| given.contains("Result<"));
+            assert!(says || !fails, "{}: {line}", file.path.display());
+        }
+    }
+}
+
+#[test]
 fn files_are_short() {
     for file in files() {
         let lines = file.text.lines().count();

@@ -21,6 +21,9 @@ use crate::spill::{Column, Room};
 const PIECE: usize = 1 << 14;
 
 /// Composes all pools.
+///
+/// # Errors
+/// Classes that no row has, more rows than 32 bits tell apart, or a scratch file that can't be read or written.
 pub fn compose(composer: &mut Composer<'_>) -> Result<()> {
     let group = composer.p.group.as_ref().ok_or_else(needs_classes)?;
     let class_of = class_of(composer.keys, group)?;

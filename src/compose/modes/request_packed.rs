@@ -12,6 +12,9 @@ use crate::error::Result;
 use crate::pipeline::WindowEnds;
 
 /// Composes all pools.
+///
+/// # Errors
+/// A scratch file that can't be read or written.
 pub fn compose(composer: &mut Composer<'_>) -> Result<()> {
     let all = 0..composer.precedence.ends.last().copied().unwrap_or(0);
     if composer.p.window_ends == WindowEnds::Whole {

@@ -7,6 +7,9 @@ use crate::compose::spread::Spread;
 use crate::error::Result;
 
 /// Composes all pools.
+///
+/// # Errors
+/// A scratch file that can't be read or written.
 pub fn compose(composer: &mut Composer<'_>) -> Result<()> {
     for pool in 0..composer.pools() {
         let (places, b, seed) = (composer.places(pool), composer.p.batch_size, composer.p.seed);
