@@ -97,6 +97,17 @@ impl Error {
         &self.0
     }
 
+    /// The kind's name, for programs.
+    pub fn name(&self) -> &'static str {
+        match self.kind() {
+            Kind::Pipeline { .. } => "pipeline",
+            Kind::Input { .. } => "input",
+            Kind::Output { .. } => "output",
+            Kind::Scratch { .. } => "scratch",
+            Kind::Io { .. } => "io",
+        }
+    }
+
     pub fn pipeline(at: impl Into<String>, problem: impl Into<String>, remedy: impl Into<String>) -> Self {
         Kind::Pipeline { at: at.into(), problem: one_line(problem.into()), remedy: remedy.into() }.into()
     }

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::pipeline::nearest;
+use crate::stats::{METRICS, Metric};
 use crate::store;
 
 /// An expectation file.
@@ -72,6 +73,15 @@ pub fn expectations(path: &Path) -> Result<Vec<Expectation>> {
             "an expectation has metric, and min, max, max_change or level",
         )
     })?;
+    let names: Vec<String> = METRICS.iter().flat_map(Metric::names).collect();
+    if let Some(e) = file.expect.iter().find(|e| !names.contains(&e.metric)) {
+        let remedy = match nearest(&e.metric, names.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "`batchwright check --list` names all".into(),
+        };
+        let at = format!("{}, metric `{}`", path.display(), e.metric);
+        return Err(Error::pipeline(at, "there is no such metric", remedy));
+    }
     let pointless = |e: &&Expectation| e.min.is_none() && e.max.is_none() && e.max_change.is_none();
     if let Some(e) = file.expect.iter().find(pointless) {
         let at = format!("{}, metric `{}`", path.display(), e.metric);
@@ -123,13 +133,7 @@ fn one(e: &Expectation, figures: &Figures, baseline: Option<&Figures>) -> Checke
     let alone = count("counts.rows_out").is_some() && count("counts.rows_out") == count("counts.batches");
     let value = figures.get(&e.metric).copied().flatten();
     let problem = match (figures.contains_key(&e.metric), value) {
-        (false, _) => {
-            let near = nearest(&e.metric, figures.keys().map(String::as_str));
-            Some(format!(
-                "there is no such metric{}",
-                near.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default()
-            ))
-        }
+        (false, _) => Some("the dataset does not have it: it was composed by another version".into()),
         (true, None) => {
             Some("it has no value here: the role it needs is not mapped, or nothing could be measured".into())
         }

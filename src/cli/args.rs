@@ -36,9 +36,36 @@ pub enum Command {
     Report(ReportArgs),
     /// Print the JSON Schema of the pipeline file.
     Schema,
+    /// Print a shell's completions.
+    Completions {
+        /// Whose.
+        shell: clap_complete::Shell,
+    },
+    /// Write a manual page for each command into a folder.
+    Man {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// Run one stage of a run, for engines: over a work folder, each stage in a process of its own.
     #[command(subcommand)]
     Job(JobCommand),
+}
+
+impl Command {
+    /// Whether the result is asked for as JSON, and so is an error.
+    pub fn prints_json(&self) -> bool {
+        match self {
+            Command::Run(args) | Command::Plan(args) => args.format == Format::Json,
+            Command::Check(args) => args.format == CheckFormat::Json,
+            Command::Verify(args) => args.format == Format::Json,
+            Command::Inspect(args) => args.format == Format::Json,
+            Command::Job(_)
+            | Command::Report(_)
+            | Command::Schema
+            | Command::Completions { .. }
+            | Command::Man { .. } => false,
+        }
+    }
 }
 
 /// The stages, in their order; each may run more than once, and those of one kind in any order.
@@ -106,6 +133,9 @@ pub struct VerifyArgs {
     /// Set a key of that pipeline, as for `run`.
     #[arg(long = "set", value_name = "KEY=VALUE", requires = "against")]
     pub sets: Vec<String>,
+    /// Fill in {NAME} in the strings of that pipeline, as for `run`.
+    #[arg(long = "param", value_name = "NAME=VALUE", requires = "against")]
+    pub params: Vec<String>,
     /// The input that the run had, as for `run`.
     #[arg(long, value_name = "LOCATION", requires = "against")]
     pub input: Vec<String>,
@@ -117,23 +147,27 @@ pub struct VerifyArgs {
 }
 
 impl VerifyArgs {
-    /// The keys that the command line sets, with their values.
+    /// Reads the pipeline at `path`, with what the command line sets.
     ///
     /// # Errors
-    /// A `--set` that is no KEY=VALUE, or a list of files that can't be read.
-    pub fn sets(&self) -> Result<Vec<(String, String)>> {
+    /// A `--set` or `--param` that is wrong, a list of files that can't be read, or a pipeline that is wrong.
+    pub fn load(&self, path: &Path) -> Result<Pipeline> {
         let mut sets = split_sets(&self.sets)?;
         sets.extend(input_set(&self.input)?);
-        Ok(sets)
+        pipeline::load_with(path, &sets, &split_params(&self.params)?)
     }
 }
 
 #[derive(Debug, ClapArgs)]
 pub struct CheckArgs {
-    pub dataset: PathBuf,
+    #[arg(required_unless_present = "list")]
+    pub dataset: Option<PathBuf>,
     /// The expectations (TOML).
-    #[arg(long, value_name = "EXPECT.toml")]
-    pub expect: PathBuf,
+    #[arg(long, value_name = "EXPECT.toml", required_unless_present = "list")]
+    pub expect: Option<PathBuf>,
+    /// List all metrics with their definitions.
+    #[arg(long, conflicts_with_all = ["dataset", "expect", "baseline", "from_manifest"])]
+    pub list: bool,
     /// The dataset that `max_change` compares with.
     #[arg(long, value_name = "DATASET")]
     pub baseline: Option<PathBuf>,
@@ -177,6 +211,9 @@ pub struct PipelineArgs {
     /// Set any pipeline key, as TOML (a bare word is a string): --set compose.batch_size=1024.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub sets: Vec<String>,
+    /// Fill in {NAME} in the strings of the pipeline.
+    #[arg(long = "param", value_name = "NAME=VALUE")]
+    pub params: Vec<String>,
     /// A file, directory or glob to read; @FILE names a list of them, one a line, and - the same on standard input. Replaces
     /// input.shards, may be repeated.
     #[arg(long, value_name = "LOCATION")]
@@ -239,7 +276,7 @@ impl PipelineArgs {
             memory: self.memory.map(|m| m.as_u64()),
             spill_dir: self.spill_dir.clone(),
         };
-        Ok((pipeline::load(&self.pipeline, &sets)?, settings))
+        Ok((pipeline::load_with(&self.pipeline, &sets, &split_params(&self.params)?)?, settings))
     }
 }
 
@@ -282,6 +319,14 @@ fn listed(inputs: &[String]) -> Result<Vec<String>> {
         }
     }
     Ok(all)
+}
+
+fn split_params(params: &[String]) -> Result<Vec<(String, String)>> {
+    let split = |param: &String| {
+        let pair = param.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+        pair.ok_or_else(|| Error::pipeline("--param", "one has no `=`", "write it as NAME=VALUE"))
+    };
+    params.iter().map(split).collect()
 }
 
 fn split_sets(sets: &[String]) -> Result<Vec<(String, String)>> {

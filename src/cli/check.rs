@@ -4,15 +4,17 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::args::{CheckArgs, CheckFormat};
-use super::{Outcome, print};
+use super::{Outcome, print, print_json};
 use crate::check::{self, Checked, Figures, Level, Style};
 use crate::error::Result;
+use crate::stats::METRICS;
 use crate::verify::{self, Dataset};
 
 pub fn check(args: &CheckArgs) -> Outcome {
-    let expectations = check::expectations(&args.expect)?;
+    let (Some(dataset), Some(expect)) = (&args.dataset, &args.expect) else { return list(args.format) };
+    let expectations = check::expectations(expect)?;
     let mut unreadable = Vec::new();
-    let figures = figures(&args.dataset, args.from_manifest, &mut unreadable)?;
+    let figures = figures(dataset, args.from_manifest, &mut unreadable)?;
     let baseline = args.baseline.as_ref().map(|path| figures_of_manifest(path)).transpose()?;
     let mut results = check::check(&expectations, &figures, baseline.as_ref());
     results.extend(unreadable);
@@ -22,9 +24,26 @@ pub fn check(args: &CheckArgs) -> Outcome {
         CheckFormat::Junit => Style::Junit,
         CheckFormat::Github => Style::Github,
     };
-    print(&check::render(&results, &args.dataset.display().to_string(), style))?;
+    print(&check::render(&results, &dataset.display().to_string(), style))?;
     let failed = results.iter().any(|r| r.problem.is_some() && r.level == Level::Error);
     Ok(ExitCode::from(u8::from(failed)))
+}
+
+/// All metrics, and what they are.
+fn list(format: CheckFormat) -> Outcome {
+    let names = METRICS.iter().map(|metric| (metric.names(), metric.meaning));
+    match format {
+        CheckFormat::Json => {
+            let all: Vec<_> =
+                names.map(|(names, meaning)| serde_json::json!({ "metrics": names, "meaning": meaning })).collect();
+            print_json(&all)?;
+        }
+        _ => {
+            let lines = names.map(|(names, meaning)| format!("{}\n    {meaning}", names.join(", ")));
+            print(&lines.collect::<Vec<_>>().join("\n"))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Recomputed from the shards, or as the manifest records them; shards that can't be read are findings.

@@ -4,11 +4,13 @@ mod args;
 mod check;
 mod inspect;
 mod job;
+mod manual;
 mod plan;
 mod report;
 mod run;
 mod schema;
 mod table;
+mod usage;
 mod verify;
 
 use std::process::ExitCode;
@@ -19,6 +21,7 @@ use crate::error::{Error, Result};
 
 /// Parses the process's arguments and runs the command. 0: done and good; 1: the data does not meet what was asked; 2: could not do it.
 pub fn main() -> ExitCode {
+    usage::begin();
     crate::source::silence_guarded_panics();
     let args = match args::Args::try_parse() {
         Ok(args) => args,
@@ -32,6 +35,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    let as_json = args.command.prints_json();
     let outcome = match args.command {
         args::Command::Run(args) => run::run(&args),
         args::Command::Plan(args) => plan::plan(&args),
@@ -40,12 +44,17 @@ pub fn main() -> ExitCode {
         args::Command::Inspect(args) => inspect::inspect(&args),
         args::Command::Report(args) => report::report(&args),
         args::Command::Schema => schema::schema(),
+        args::Command::Completions { shell } => manual::completions(shell),
+        args::Command::Man { folder } => manual::man(&folder),
         args::Command::Job(command) => job::job(&command),
     };
     outcome.unwrap_or_else(|error| {
         // Names of files may hold anything.
         let told: String = error.to_string().chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-        eprintln!("error: {told}");
+        match as_json {
+            true => eprintln!("{}", serde_json::json!({ "error": told, "kind": error.name() })),
+            false => eprintln!("error: {told}"),
+        }
         ExitCode::from(2)
     })
 }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use super::args::{Format, PipelineArgs};
+use super::usage::Usage;
 use super::{Outcome, print, print_json, table};
 use crate::progress::Progress;
 use crate::{figures, job};
@@ -28,6 +29,7 @@ pub fn plan(args: &PipelineArgs) -> Outcome {
             "memory": memory,
             "warnings": warnings,
             "advice": advice,
+            "usage": Usage::now(),
         }))?,
         Format::Text => {
             let size = |bytes: u64| bytesize::ByteSize(bytes).display().iec().to_string();

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use super::args::{Format, PipelineArgs};
+use super::usage::Usage;
 use super::{Outcome, print, print_json, table};
 use crate::job;
 use crate::pipeline::Pipeline;
@@ -20,13 +21,13 @@ pub fn run(args: &PipelineArgs) -> Outcome {
 /// Says what came out. The dataset is in place, whoever hears of it.
 pub fn show(pipeline: &Pipeline, outcome: job::Outcome, format: Format) {
     let manifest = outcome.manifest;
+    let bytes: u64 = manifest.shards.iter().map(|s| s.bytes).sum();
     let printed = match format {
         Format::Json => print_json(&serde_json::json!({
             "path": pipeline.output, "run_id": manifest.run_id, "counts": manifest.counts, "stats": manifest.stats,
-            "spilled_bytes": outcome.spilled,
+            "spilled_bytes": outcome.spilled, "bytes": bytes, "usage": Usage::now(),
         })),
         Format::Text => {
-            let bytes: u64 = manifest.shards.iter().map(|s| s.bytes).sum();
             let (shards, ranks) = (manifest.shards.len(), pipeline.ranks);
             let of_ranks = if ranks > 1 { format!(" for {ranks} ranks") } else { String::new() };
             print(&format!(

@@ -7,11 +7,11 @@ use super::{Outcome, print, print_json};
 use crate::error::Error;
 use crate::identity::Tokenizer;
 use crate::pipeline::{Hash, Pipeline};
+use crate::verify;
 use crate::verify::Dataset;
-use crate::{pipeline, verify};
 
 pub fn verify(args: &VerifyArgs) -> Outcome {
-    let against = args.against.as_ref().map(|path| pipeline::load(path, &args.sets()?)).transpose()?;
+    let against = args.against.as_ref().map(|path| args.load(path)).transpose()?;
     if let Some(p) = &against {
         check_key(p, &verify::Dataset::open(&args.dataset)?)?;
     }

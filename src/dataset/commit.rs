@@ -15,7 +15,7 @@ use crate::store::{self, Staging};
 /// # Errors
 /// Something is there that may not be replaced.
 pub fn check_target(target: &Path, overwrite: bool) -> Result<()> {
-    if !store::exists(target) {
+    if !store::exists(target) || store::is_empty_folder(target) {
         return Ok(());
     }
     if !overwrite {
@@ -110,7 +110,13 @@ pub fn publish(staging: &Staging, target: &Path, overwrite: bool, manifest: &Man
     folders.dedup();
     folders.iter().try_for_each(|folder| store::sync(folder))?;
     check_target(target, overwrite)?;
-    if store::exists(target) { store::exchange(&root, target) } else { store::publish(&root, target) }?;
+    if !store::exists(target) {
+        store::publish(&root, target)
+    } else if store::is_empty_folder(target) {
+        store::publish_over_empty(&root, target)
+    } else {
+        store::exchange(&root, target)
+    }?;
     match target.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => store::sync(parent),
         _ => store::sync(Path::new(".")),

@@ -5,6 +5,8 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use super::file::PipelineFile;
+use super::near::nearest;
+use super::params;
 use super::resolve::{Pipeline, resolve};
 use crate::error::{Error, Result};
 use crate::store;
@@ -14,6 +16,14 @@ use crate::store;
 /// # Errors
 /// A file that can't be read, an unknown key, or a value that does not fit.
 pub fn load(path: &Path, overrides: &[(String, String)]) -> Result<Pipeline> {
+    load_with(path, overrides, &[])
+}
+
+/// As [`load`], with the values of placeholders.
+///
+/// # Errors
+/// As [`load`], a placeholder that nothing fills, or a parameter that fills none.
+pub fn load_with(path: &Path, overrides: &[(String, String)], params: &[(String, String)]) -> Result<Pipeline> {
     let text = store::read_to_string(path)?;
     let name = path.display().to_string();
     let mut table: Table = toml::from_str(&text).map_err(|e| describe(&name, &text, &e))?;
@@ -24,7 +34,8 @@ pub fn load(path: &Path, overrides: &[(String, String)]) -> Result<Pipeline> {
         set(&mut table, key, value)?;
         after.push((key, wrong(&table)));
     }
-    let file: PipelineFile = if overrides.is_empty() {
+    let is_filled = params::fill(&mut table, params)?;
+    let file: PipelineFile = if overrides.is_empty() && !is_filled {
         toml::from_str(&text).map_err(|e| describe(&name, &text, &e))?
     } else {
         table.try_into().map_err(|merged| match toml::from_str::<PipelineFile>(&text) {
@@ -92,17 +103,6 @@ fn describe(name: &str, text: &str, error: &toml::de::Error) -> Error {
     }
 }
 
-/// The candidate that a person most likely meant, if any is near.
-pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let lower = wrong.to_lowercase();
-    known
-        .into_iter()
-        .map(|k| (strsim::jaro_winkler(&lower, &k.to_lowercase()), k))
-        .filter(|(score, _)| *score > 0.75)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, k)| k)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,11 +120,5 @@ mod tests {
         assert_eq!(compose["group"]["classes"]["a"].as_integer(), Some(1));
         assert_eq!(table["input"]["where"].as_str(), Some("x > 3"));
         assert!(set(&mut table, "seed", "1").is_err());
-    }
-
-    #[test]
-    fn the_nearest_key_is_named_and_nonsense_is_not() {
-        assert_eq!(nearest("batchsize", ["mode", "batch_size", "seed"]), Some("batch_size"));
-        assert_eq!(nearest("zzz", ["mode", "batch_size"]), None);
     }
 }

@@ -8,12 +8,15 @@ mod generated;
 mod load;
 mod location;
 mod names;
+mod near;
+mod params;
 mod record;
 mod resolve;
 
 pub use file::{
     Encoding, Hash, Keep, Layout, Mode, Nulls, PipelineFile, Remainder, Scarce, SchemaMode, TimeUnit, WindowEnds,
 };
-pub use load::{load, nearest};
+pub use load::{load, load_with};
 pub use location::percent_decoded;
+pub use near::nearest;
 pub use resolve::{Field, Group, MAX_RANKS, Pipeline, Rule, Window};

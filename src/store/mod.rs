@@ -214,6 +214,19 @@ pub fn sync(path: &Path) -> Result<()> {
     File::open(path).and_then(|f| f.sync_all()).map_err(|e| Error::io("flush", path, e))
 }
 
+/// Whether there is a folder with nothing in it, and no link to one.
+pub fn is_empty_folder(path: &Path) -> bool {
+    !is_link(path) && path.is_dir() && list_dir(path).is_ok_and(|names| names.is_empty())
+}
+
+/// Puts `staged` in place of an empty folder: one atomic rename.
+///
+/// # Errors
+/// Something is in it by now, or it can't be moved.
+pub fn publish_over_empty(staged: &Path, target: &Path) -> Result<()> {
+    fs::rename(staged, target).map_err(|e| Error::io("move the dataset to", target, e))
+}
+
 /// Puts `staged` at `target`, which must not exist: one atomic rename.
 ///
 /// # Errors

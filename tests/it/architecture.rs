@@ -61,7 +61,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("report", &["check::escape_xml", "error", "schema", "stats", "verify"]),
-    ("check", &["error", "pipeline", "store"]),
+    ("check", &["error", "pipeline", "stats", "store"]),
     ("verify", &["error", "pipeline", "schema", "source", "stats", "store"]),
     ("figures", &["compose", "error", "identity::LeftOut", "keys", "negatives", "pipeline", "spill", "stats"]),
     (

@@ -155,6 +155,21 @@ fn an_output_that_is_not_ours_is_never_replaced() {
 }
 
 #[test]
+fn an_empty_folder_is_taken_and_a_link_to_one_is_not() {
+    let project = project();
+    std::fs::create_dir(project.path("out")).unwrap();
+    project.succeed(&[]);
+    assert!(project.path("out/_batchwright/manifest.json").exists());
+    std::fs::create_dir(project.path("empty")).unwrap();
+    std::os::unix::fs::symlink(project.path("empty"), project.path("link")).unwrap();
+    assert_eq!(project.command("run", &["--output", "link"]).code, 2);
+    // What came into it meanwhile stays, and so does the folder where the run fails.
+    std::fs::write(project.path("data/b.parquet"), "damage").unwrap();
+    assert_eq!(project.command("run", &["--output", "empty"]).code, 2);
+    assert_eq!(std::fs::read_dir(project.path("empty")).unwrap().count(), 0);
+}
+
+#[test]
 fn an_overwrite_that_fails_leaves_the_old_dataset() {
     let project = project();
     project.succeed(&[]);

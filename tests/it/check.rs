@@ -88,7 +88,9 @@ fn what_cannot_be_evaluated_never_passes() {
         (output.status.code().unwrap(), stdout(&output) + &String::from_utf8_lossy(&output.stderr))
     };
     let (code, text) = check("[[expect]]\nmetric = \"same_user_rte\"\nmax = 1.0");
-    assert!(code == 1 && text.contains("did you mean `same_user_rate`"), "{text}");
+    assert!(code == 2 && text.contains("did you mean `same_user_rate`"), "{text}");
+    let (code, text) = check("[[expect]]\nmetric = \"valid_negatives\"\nmax = 1.0");
+    assert!(code == 2 && text.contains("valid_negatives.m"), "{text}");
     let (code, text) = check("[[expect]]\nmetric = \"match_rate\"\nmin = 0.0");
     assert!(code == 1 && text.contains("not mapped"), "{text}");
     let (code, text) = check("[[expect]]\nmetric = \"same_user_rate\"\nmax_change = 0.1");
@@ -104,6 +106,21 @@ fn what_cannot_be_evaluated_never_passes() {
     std::fs::write(project.path("out/batches/part-00000.parquet"), "damage").unwrap();
     let (code, text) = check("[[expect]]\nmetric = \"counts.rows_in\"\nmin = 1");
     assert!(code == 1 && text.contains("can't be read"), "{text}");
+}
+
+#[test]
+fn all_metrics_are_listed_with_what_they_are() {
+    let project = project("");
+    let text = stdout(&batchwright(&project, &["check", "--list"]));
+    for name in ["same_user_rate", "valid_negatives.min", "counts.rows_out"] {
+        assert!(text.contains(name), "{text}");
+    }
+    let json = stdout(&batchwright(&project, &["check", "--list", "--format", "json"]));
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert!(
+        json.as_array().unwrap().iter().all(|metric| metric["meaning"].as_str().is_some_and(|text| text.len() > 5))
+    );
+    assert_eq!(batchwright(&project, &["check", "out"]).status.code(), Some(2));
 }
 
 #[test]

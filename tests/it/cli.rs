@@ -159,3 +159,61 @@ fn a_dead_run_s_staging_folder_is_swept_and_a_live_one_s_is_not() {
     assert!(!dead.exists());
     assert!(live.exists() && foreign.join("notes").exists());
 }
+
+#[test]
+fn placeholders_are_filled_from_the_command_line() {
+    let text = media().replace("path = \"out\"", "path = \"{NAME}/{DAY}\"").replace(&samples(), "{WHERE}");
+    let project = Project::new(&text);
+    let params =
+        ["NAME=night", "DAY=2024-01-02", &format!("WHERE={}", samples())].map(|param| format!("--param={param}"));
+    let args: Vec<&str> = params.iter().map(String::as_str).collect();
+    project.succeed(&args);
+    assert!(project.path("night/2024-01-02/_batchwright/manifest.json").exists());
+    // A dataset is the same, whoever filled in its pipeline.
+    let plain = Project::new(&media());
+    plain.succeed(&[]);
+    let manifest = |path| std::fs::read_to_string(path).unwrap();
+    assert_eq!(
+        manifest(project.path("night/2024-01-02/_batchwright/manifest.json")),
+        manifest(plain.path("out/_batchwright/manifest.json"))
+    );
+    let verify = ["verify", "night/2024-01-02", "--against", "pipeline.toml"].into_iter().chain(args.iter().copied());
+    let judged = Command::new(env!("CARGO_BIN_EXE_batchwright")).current_dir(project.path("")).args(verify).output();
+    assert!(judged.unwrap().status.success());
+    project.fails(&["nothing fills {WHERE}", "--param WHERE=VALUE"]);
+    let unused = plain.command("run", &["--overwrite", "--param", "DAY=1"]);
+    assert!(unused.code == 2 && unused.stderr.contains("no string of the pipeline has {DAY}"), "{}", unused.stderr);
+}
+
+#[test]
+fn a_run_tells_programs_what_it_took_and_why_it_failed() {
+    let project = Project::new(&media());
+    let told: serde_json::Value = serde_json::from_str(&project.succeed(&["--format", "json"]).stdout).unwrap();
+    assert!(told["bytes"].as_u64().unwrap() > 1_000 && told["usage"]["seconds"].as_f64().unwrap() > 0.0);
+    assert!(told["usage"]["cpu_seconds"].as_f64().unwrap() >= 0.0);
+    assert!(told["usage"]["peak_bytes"].as_u64().unwrap() > 1 << 20);
+    let failed = project.command("run", &["--format", "json"]);
+    let error: serde_json::Value = serde_json::from_str(&failed.stderr).unwrap();
+    assert!(failed.code == 2 && error["kind"] == "output", "{error}");
+    assert!(error["error"].as_str().unwrap().contains("--overwrite"));
+}
+
+#[test]
+fn shells_and_manuals_know_every_command() {
+    let project = Project::new("");
+    let run = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_batchwright")).current_dir(project.path("")).args(args).output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for shell in ["bash", "zsh", "fish"] {
+        let script = run(&["completions", shell]);
+        assert!(["verify", "inspect", "overwrite"].iter().all(|word| script.contains(word)), "{shell}");
+    }
+    run(&["man", "pages"]);
+    for page in ["batchwright.1", "batchwright-run.1", "batchwright-verify.1"] {
+        let page = std::fs::read_to_string(project.path("pages").join(page)).unwrap();
+        assert!(page.contains("batchwright"));
+    }
+}

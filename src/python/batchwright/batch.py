@@ -92,11 +92,7 @@ class Batch:
 
     def negatives(self, local: bool = False) -> np.ndarray:
         """bool[rows, width]: the slots that are valid negatives for each row, by all rules of the mask; never itself."""
-        rules = self._dataset.rules
-        from_slots = rules and self._whole is not None and all(rule in masks.SLOTS_OF_RULES for rule in rules)
-        if from_slots:
-            valid = masks.differ([self._of_whole(masks.SLOTS_OF_RULES[rule]) for rule in rules], self.slots)
-        elif self._dataset.encoding == "slots":
+        if self._dataset.encoding == "slots":
             valid = masks.without(*lists(self.column("bw_excluded")), self.width)
             valid[np.arange(len(self)), self.slots] = False
         else:
@@ -106,7 +102,7 @@ class Batch:
     def same_user(self, local: bool = False) -> np.ndarray:
         """bool[rows, width]: the slots that hold the row's identity, itself included."""
         if self._whole is not None:
-            return self._seen(~masks.differ([self._of_whole("bw_user_slot")], self.slots), local)
+            return self._seen(~masks.differ(self._of_whole("bw_user_slot"), self.slots), local)
         return self._seen(masks.unpack(fixed_bytes(self._needed("bw_same_user")), self.width), local)
 
     def positives(self, local: bool = False) -> np.ndarray:

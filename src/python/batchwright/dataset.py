@@ -47,7 +47,6 @@ class Dataset:
         self.run_id: str = manifest["run_id"]
         self.batch_size: int = pipeline["compose"]["batch_size"]
         self.ranks: int = pipeline["output"]["ranks"]
-        self.rules: list[str] = pipeline["mask"]["rules"]
         self.encoding: str = pipeline["mask"]["encoding"]
         self.request_columns: list[str] = pipeline["requests"]["columns"] if pipeline["requests"]["layout"] == "first" else []
         self.batches: int = manifest["counts"]["batches"]

@@ -1,10 +1,6 @@
-"""Masks of a batch, from bitmaps, lists of slots, or the slots of identities and items."""
+"""Masks of a batch, from bitmaps, lists of slots, or the slots of identities."""
 
 import numpy as np
-
-#: Rules whose masks follow from slot columns: equal slots are equal identities, or items.
-SLOTS_OF_RULES = {"same:identity": "bw_user_slot", "same:item": "bw_item_slot"}
-
 
 def unpack(bits: np.ndarray, width: int) -> np.ndarray:
     """uint8[rows, ⌈B/8⌉] to bool[rows, width]; bit j is bit j%8 of byte j/8, from the least significant."""
@@ -18,9 +14,16 @@ def without(values: np.ndarray, starts: np.ndarray, width: int) -> np.ndarray:
     return valid
 
 
-def differ(slots: list[np.ndarray], rows: np.ndarray) -> np.ndarray:
-    """bool[len(rows), B]: the batch's rows that share none of these with the row; slots are int32[B], rows their places."""
-    valid = slots[0][rows, None] != slots[0][None, :]
-    for other in slots[1:]:
-        valid &= other[rows, None] != other[None, :]
+def differ(slots: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """bool[len(rows), B]: the batch's rows that are not of the row's identity, by int32[B] slots; rows are places among them."""
+    valid = np.ones((len(rows), len(slots)), np.bool_)
+    # Few rows share an identity: listing these takes less than comparing all.
+    number = np.bincount(slots)
+    pairs = number[slots[rows]]
+    if pairs.sum() * 8 > valid.size:
+        return slots[rows, None] != slots[None, :]
+    by_slot = np.argsort(slots, kind="stable")
+    first = (np.cumsum(number) - number)[slots[rows]]
+    others = np.repeat(first - (np.cumsum(pairs) - pairs), pairs) + np.arange(pairs.sum())
+    valid[np.repeat(np.arange(len(rows)), pairs), by_slot[others]] = False
     return valid
