@@ -29,6 +29,7 @@ pub mod error;
 pub mod figures;
 pub mod guide;
 pub mod identity;
+pub mod init;
 pub mod job;
 pub mod keys;
 pub mod negatives;

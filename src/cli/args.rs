@@ -22,6 +22,8 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Print a commented pipeline file for an input: roles are guessed from names, types and values.
+    Init(InitArgs),
     /// Compose a dataset.
     Run(PipelineArgs),
     /// Say what `run` would do, from footers and keys only; writes nothing.
@@ -59,7 +61,8 @@ impl Command {
             Command::Check(args) => args.format == CheckFormat::Json,
             Command::Verify(args) => args.format == Format::Json,
             Command::Inspect(args) => args.format == Format::Json,
-            Command::Job(_)
+            Command::Init(_)
+            | Command::Job(_)
             | Command::Report(_)
             | Command::Schema
             | Command::Completions { .. }
@@ -122,6 +125,23 @@ pub struct PartArgs {
     /// Which part, from 0.
     #[arg(long)]
     pub part: usize,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct InitArgs {
+    /// Files, directories or globs to read; @FILE and - name lists of them, as for `run --input`.
+    #[arg(required = true, value_name = "LOCATION")]
+    inputs: Vec<String>,
+}
+
+impl InitArgs {
+    /// All locations.
+    ///
+    /// # Errors
+    /// A list that can't be read, or names nothing.
+    pub fn inputs(&self) -> Result<Vec<String>> {
+        listed(&self.inputs)
+    }
 }
 
 #[derive(Debug, ClapArgs)]

@@ -2,6 +2,7 @@
 
 mod args;
 mod check;
+mod init;
 mod inspect;
 mod job;
 mod manual;
@@ -37,6 +38,7 @@ pub fn main() -> ExitCode {
     };
     let as_json = args.command.prints_json();
     let outcome = match args.command {
+        args::Command::Init(args) => init::init(&args),
         args::Command::Run(args) => run::run(&args),
         args::Command::Plan(args) => plan::plan(&args),
         args::Command::Check(args) => check::check(&args),

@@ -10,8 +10,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "check", "error", "figures", "identity", "job", "pipeline", "progress", "report", "schema", "source",
-            "stats", "store", "verify", "work",
+            "check", "error", "figures", "identity", "init", "job", "pipeline", "progress", "report", "schema",
+            "source", "stats", "store", "verify", "work",
         ],
     ),
     (
@@ -60,6 +60,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
+    ("init", &["error", "identity", "parallel", "source"]),
     ("report", &["check::escape_xml", "error", "schema", "stats", "verify"]),
     ("check", &["error", "pipeline", "stats", "store"]),
     ("verify", &["error", "pipeline", "schema", "source", "stats", "store"]),

@@ -114,6 +114,6 @@ fn the_readme_s_pipeline_and_commands_run() {
     let shell = blocks(&readme, "sh");
     let commands: Vec<&str> = shell.iter().flat_map(|block| block.lines()).collect();
     let commands: Vec<&str> = commands.into_iter().filter(|line| line.starts_with("batchwright ")).collect();
-    assert_eq!(commands.len(), 4);
+    assert_eq!(commands.len(), 6);
     commands.into_iter().for_each(run);
 }

@@ -26,6 +26,8 @@ mod grouped;
 mod guide;
 // Tokens, keys and nulls.
 mod identity;
+// init: a pipeline file for somebody's own log.
+mod init;
 // The masks, cell by cell, against sets over the whole input.
 mod masks;
 // What does not fit the memory limit.
