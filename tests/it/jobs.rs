@@ -15,7 +15,7 @@ use crate::support::{Outcome, Project, rows_of, table, write_parquet};
 /// A stage of the project's pipeline, over the work folder `work` and for the output `job`.
 fn stage(project: &Project, sets: &[&str], stage: &[&str]) -> Outcome {
     let (name, more) = stage.split_first().unwrap();
-    let fixed = ["job", name, "pipeline.toml", "--work", "work", "--output", "job"];
+    let fixed = ["job", name, "--quiet", "pipeline.toml", "--work", "work", "--output", "job"];
     project.binary(&[&fixed[..], sets, more].concat())
 }
 
@@ -174,8 +174,9 @@ fn what_is_missing_or_of_another_run_is_said() {
     };
     refused(&[], &["scan", "--split", "0"], "job.json");
     std::fs::create_dir(project.path("job")).unwrap();
+    std::fs::write(project.path("job/own"), "x").unwrap();
     refused(&[], &["start"], "it exists");
-    std::fs::remove_dir(project.path("job")).unwrap();
+    std::fs::remove_dir_all(project.path("job")).unwrap();
     std::fs::create_dir(project.path("data")).unwrap();
     std::fs::copy(project.path("a.parquet"), project.path("data/a.parquet")).unwrap();
     let inside = ["--work", "data/work", "--set", "input.shards=[\"data\"]"];
