@@ -16,6 +16,15 @@ use crate::store;
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
 pub struct Args {
+    /// Say nothing but warnings and errors.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Say when each stage begins, too.
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    pub verbose: bool,
+    /// How to write what is said on stderr.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Text, global = true)]
+    pub log_format: Format,
     #[command(subcommand)]
     pub command: Command,
 }

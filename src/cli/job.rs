@@ -38,9 +38,10 @@ pub fn job(command: &JobCommand) -> Outcome {
         JobCommand::Commit(args) => {
             let (p, settings) = load(args)?;
             let outcome = work::commit(&p, &settings, &args.work, &progress)?;
-            drop(progress);
+            progress.finish();
             run::show(&p, outcome, args.pipeline.format);
         }
     }
+    progress.finish();
     Ok(ExitCode::SUCCESS)
 }

@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::error::{Error, Result};
+use crate::progress::{self, Log};
 
 /// Parses the process's arguments and runs the command. 0: done and good; 1: the data does not meet what was asked; 2: could not do it.
 pub fn main() -> ExitCode {
@@ -36,7 +37,9 @@ pub fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let as_json = args.command.prints_json();
+    let json = args.log_format == args::Format::Json;
+    progress::log_as(Log { stages: !args.quiet, begins: args.verbose, json });
+    let as_json = json || args.command.prints_json();
     let outcome = match args.command {
         args::Command::Init(args) => init::init(&args),
         args::Command::Run(args) => run::run(&args),

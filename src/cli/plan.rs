@@ -19,7 +19,7 @@ pub fn plan(args: &PipelineArgs) -> Outcome {
     let advice = figures::advice(&pipeline, composition)?;
     let memory = job::memory(&pipeline, &prepared, settings.memory);
     let classes = figures::class_balance(composition)?;
-    drop(progress);
+    progress.finish();
     match args.format {
         Format::Json => print_json(&serde_json::json!({
             "counts": counted.counts,

@@ -13,7 +13,7 @@ pub fn run(args: &PipelineArgs) -> Outcome {
     let (pipeline, settings) = args.load()?;
     let progress = Progress::new();
     let outcome = job::run(&pipeline, &settings, &progress)?;
-    drop(progress);
+    progress.finish();
     show(&pipeline, outcome, args.format);
     Ok(ExitCode::SUCCESS)
 }
@@ -43,6 +43,6 @@ pub fn show(pipeline: &Pipeline, outcome: job::Outcome, format: Format) {
         }
     };
     if let Err(error) = printed {
-        eprintln!("warning: {error}");
+        Progress::new().warn(&error.to_string());
     }
 }

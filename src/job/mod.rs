@@ -77,7 +77,7 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
     let order = items::ItemOrder::new(&prepared.composition);
     let head = composed.head();
     let cuts = Cuts::new(p, head, source.row_bytes());
-    progress.stage("reading payload", output.columns() * source.row_groups.len());
+    progress.stage("reading payload", output.columns() * source.row_groups.len(), "column chunks");
     if let (Some(least), Some(limit)) = (budget.short_of, settings.memory) {
         progress.warn(&format!(
             "--memory {} is short for {} rows: this run may take about {}",
@@ -100,7 +100,7 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
     let output =
         output.knowing(positives.as_ref().or(known.as_ref()), sampled_batches(p.seed, head.batches(), p.batch_size));
 
-    progress.stage("writing batches", head.rows());
+    progress.stage("writing batches", head.rows(), "rows");
     let writer = ShardWriter {
         pipeline: p,
         root: &root,
@@ -122,7 +122,7 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
     let (column, mut values) = (output.item(), parts.into_items());
     drop(output);
 
-    progress.stage("writing tables", 0);
+    progress.stage("writing tables", 0, "");
     let stats = stats.finish();
     let time = open::time_type(p, source);
     manifest.tables.push(dataset::write_stats(&root, &stats, time.as_ref(), source.dates_as_days())?);
@@ -138,7 +138,7 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
     // A run that fails says but why it does.
     prepared.warnings(p)?.iter().for_each(|line| progress.warn(line));
     source.check_unchanged()?;
-    progress.stage("re-reading and publishing", 0);
+    progress.stage("re-reading and publishing", 0, "");
     dataset::reread(&root, &manifest.shards, &manifest.tables)?;
     dataset::publish(&staging, &p.output, settings.overwrite, &manifest)?;
     Ok(Outcome { manifest, spilled })

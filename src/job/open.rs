@@ -25,7 +25,7 @@ pub fn open(p: &Pipeline, progress: &Progress) -> Result<Job> {
         (Hash::Blake3, Some(key_file)) => Tokenizer::blake3(key_file)?,
         _ => Tokenizer::xxh3(),
     };
-    progress.stage("reading footers", 0);
+    progress.stage("reading footers", 0, "");
     source::check_apart(&p.shards, &p.output)?;
     let found = source::discover(&p.shards)?;
     let mut notices: Vec<String> = found.notice(p.hash == Hash::Blake3).into_iter().collect();

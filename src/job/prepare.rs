@@ -53,7 +53,7 @@ pub fn prepare(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result
     let job = open(p, progress)?;
     let scanner = Scanner::new(p, &job)?;
     let groups: Vec<usize> = (0..job.source.row_groups.len()).collect();
-    progress.stage("reading keys", groups.len());
+    progress.stage("reading keys", groups.len(), "row groups");
     let scan = |builder: &KeyBuilder<'_>| {
         let scan = |&group: &usize| {
             builder.add(group, scanner.scan(group)?)?;
@@ -122,7 +122,7 @@ pub fn composed(
     keys.shape_mut().time_unit_nanos = time.and_then(|time| time_unit(p, &time));
     warn_of_collisions(&keys.shape().identity.tokens, progress);
 
-    progress.stage("deduplicating", 0);
+    progress.stage("deduplicating", 0, "");
     let mut facts = Facts::before_dedup(&keys)?;
     // Known positives say how many false negatives there are, whatever the rules are.
     let positives = p.item.as_ref().map(|_| positives(&keys)).transpose()?;
@@ -134,7 +134,7 @@ pub fn composed(
     let duplicates = (rows - keys.len()) as u64;
     facts.add_examples(&keys)?;
 
-    progress.stage("composing", 0);
+    progress.stage("composing", 0, "");
     let cut = |head: &Head| finest(&Cuts::new(p, head, source.row_bytes()));
     let composed = compose(&keys, p, &room, cut)?;
     spilled += composed.filed_bytes();

@@ -85,7 +85,7 @@ pub fn scan(p: &Pipeline, root: &Path, split: usize, progress: &Progress) -> Res
     let record = work.record(&opened)?;
     let groups: Vec<usize> = nth(&record.splits, "split", split)?.clone().collect();
     let scanner = Scanner::new(p, &opened.job)?;
-    progress.stage("reading keys", groups.len());
+    progress.stage("reading keys", groups.len(), "row groups");
     let bundles = groups.chunks(rayon::current_num_threads()).flat_map(|few| {
         let scanned = in_parallel(few, |_| 0, |group| scanner.scan(*group).map(|scanned| keys::bundle(&scanned)));
         progress.advance(few.len());
@@ -107,7 +107,7 @@ pub fn compose(p: &Pipeline, settings: &Settings, root: &Path, progress: &Progre
     let record = work.record(&opened)?;
     let job = opened.job;
     let columns = KeyColumns::new(p, &job.tokenizer, time_type(p, &job.source));
-    progress.stage("reading keys", record.splits.len());
+    progress.stage("reading keys", record.splits.len(), "splits");
     let gathered = gather(p, &job, &columns, settings, |builder| {
         for (split, groups) in record.splits.iter().enumerate() {
             let path = work.keys(split);
@@ -125,7 +125,7 @@ pub fn compose(p: &Pipeline, settings: &Settings, root: &Path, progress: &Progre
     let prepared = composed(p, job, gathered, few, progress)?;
     let source = &prepared.source;
 
-    progress.stage("writing parts", 0);
+    progress.stage("writing parts", 0, "");
     let head = prepared.composition.composed.head();
     let cuts = Cuts::new(p, head, source.row_bytes());
     let parts = prepared.composition.composed.cut(few(&cuts), record.parts.unwrap_or(MOST_PARTITIONS));
@@ -235,7 +235,7 @@ pub fn scatter(p: &Pipeline, root: &Path, split: usize, progress: &Progress) -> 
     let checked = !p.request.is_empty() && output.origins().iter().any(|origin| *origin != Origin::Row);
     let requests = checked.then(|| RequestRows::new(&routes)).transpose()?;
     let columns = output.decoded(source, requests.as_ref());
-    progress.stage("reading payload", groups.len() * columns.len());
+    progress.stage("reading payload", groups.len() * columns.len(), "column chunks");
     let decoder = SourceDecoder::new(source, columns, &routes, u64::MAX, progress);
     let (bytes, index) = work.pieces(split);
     store::write_whole(&bytes, |file| {

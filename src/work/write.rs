@@ -48,7 +48,7 @@ pub fn write(p: &Pipeline, settings: &Settings, root: &Path, part: usize, progre
         Some(batches) => task.batches(part, batches, settings, progress)?,
         None => task.items()?,
     };
-    progress.stage("re-reading", 0);
+    progress.stage("re-reading", 0, "");
     dataset::reread(staged.path(), &written.shards, &written.tables)?;
     store::put_folder(staged, &work.written(part))?;
     work.write(&work.written_record(part), &written)
@@ -90,7 +90,7 @@ impl Task<'_> {
         });
         let loaded = Arc::new(loaded?);
 
-        progress.stage("writing batches", positions.len());
+        progress.stage("writing batches", positions.len(), "rows");
         let cuts = Cuts::new(p, head, source.row_bytes());
         let within =
             |shard: &&dataset::ShardCut| shard.batches.start >= batches.start && shard.batches.end <= batches.end;
@@ -185,7 +185,7 @@ pub fn commit(p: &Pipeline, settings: &Settings, root: &Path, progress: &Progres
     let composed: ComposedRecord = work.read(&work.composed())?;
     check_requests(p, source, &work, record.splits.len())?;
 
-    progress.stage("publishing", 0);
+    progress.stage("publishing", 0, "");
     let staging = Staging::beside(&p.output)?;
     let dataset = staging.dataset();
     store::create_dir_all(&dataset.join(schema::TABLES))?;

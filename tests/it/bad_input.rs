@@ -225,7 +225,7 @@ fn a_full_disk_leaves_nothing() {
     std::fs::create_dir(project.path("disk")).unwrap();
     std::fs::write(project.path("pipeline.toml"), PIPELINE.replace("\"out\"", "\"disk/out\"")).unwrap();
     let script = format!(
-        "mount -t tmpfs -o size=300k none disk || exit 77; '{}' run pipeline.toml; code=$?; ls -A disk; exit $code",
+        "mount -t tmpfs -o size=300k none disk || exit 77; '{}' run --quiet pipeline.toml; code=$?; ls -A disk; exit $code",
         env!("CARGO_BIN_EXE_batchwright")
     );
     let output =

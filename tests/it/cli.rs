@@ -217,3 +217,36 @@ fn shells_and_manuals_know_every_command() {
         assert!(page.contains("batchwright"));
     }
 }
+
+#[test]
+fn a_run_says_what_it_does_in_lines_that_programs_read() {
+    let project = Project::new(&media());
+    std::fs::write(project.path("pipeline.toml"), media()).unwrap();
+    let run = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_batchwright"))
+            .current_dir(project.path(""))
+            .args(["run", "pipeline.toml", "--overwrite"])
+            .args(args)
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, text) = run(&[]);
+    assert!(code == Some(0) && text.lines().any(|line| line.starts_with("writing batches: ")), "{text}");
+    assert!(text.lines().all(|line| line.ends_with(" s")), "{text}");
+    let (_, verbose) = run(&["-v"]);
+    assert_eq!(verbose.lines().count(), 2 * text.lines().count());
+    assert_eq!(run(&["-q"]), (Some(0), String::new()));
+    let stages = |text: &str| -> Vec<serde_json::Value> {
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let (_, text) = run(&["--log-format", "json"]);
+    let lines = stages(&text);
+    assert!(lines.iter().all(|line| line["stage"].is_string() && line["seconds"].is_number()), "{text}");
+    let written = lines.iter().find(|line| line["stage"] == "writing batches").unwrap();
+    assert!(written["rows"].as_u64().unwrap() > 2_000);
+    // What failed is the last line; the stage in which it did is none that is done.
+    let (code, text) = run(&["--log-format", "json", "--set", "input.where='label = 3'"]);
+    let lines = stages(&text);
+    assert!(code == Some(2) && lines.last().unwrap()["error"].is_string(), "{text}");
+}

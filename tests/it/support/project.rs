@@ -62,7 +62,7 @@ impl Project {
         let file = self.path("pipeline.toml");
         std::fs::write(&file, &self.pipeline).expect("a pipeline file");
         let mut binary = Command::new(env!("CARGO_BIN_EXE_batchwright"));
-        binary.current_dir(self.dir.path()).arg(command).arg("pipeline.toml").args(&self.args).args(more);
+        binary.current_dir(self.dir.path()).args([command, "--quiet", "pipeline.toml"]).args(&self.args).args(more);
         outcome(binary.stdin(Stdio::null()))
     }
 
