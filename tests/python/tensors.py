@@ -61,6 +61,9 @@ def readers_go_on_where_they_stopped(dataset):
     again = bt.Batches(dataset)
     again.load_state_dict(reader.state_dict())
     assert [b["item_id"].tolist() for b in again] == whole[5:]
+    epochs = DataLoader(bt.Batches(dataset, start=3), batch_size=None, num_workers=2, persistent_workers=True)
+    for _ in range(2):
+        assert [b["item_id"].tolist() for b in epochs] == whole[3:]
     later = DataLoader(bt.Batches(dataset, start=batch["index"] + 1), batch_size=None, num_workers=2)
     assert [b["item_id"].tolist() for b in later] == whole[5:]
 

@@ -23,7 +23,7 @@ class Batches:
     start         the first batch, in the order in which they come.
     shuffle       a seed: whole batches in another order, the same for all ranks.
 
-    The first iteration begins at `start`, later ones at the first batch. `state()` and `load(state)` go on where somebody stopped, at any world size.
+    Each iteration begins at `start`. `state()` and `load(state)` go on where somebody stopped, at any world size.
     Raises DatasetError for what is torn, foreign or half copied.
     """
 
@@ -44,11 +44,12 @@ class Batches:
             if shuffle is not None and dataset.is_ramped:
                 raise DatasetError(dataset.root, "a share rises from its first batch to its last", "read it in order")
         self._firsts = np.cumsum([0] + [dataset.batches for dataset in self.datasets])
-        self._start = self._next = 0
-        self._seek(start)
+        self._start = self._next = self._place(start)
+        #: Where the next iteration begins, once a state was loaded.
+        self._loaded: int | None = None
 
     def __len__(self) -> int:
-        """Batches from the start on."""
+        """Batches from `start` on."""
         return int(self._firsts[-1]) - self._start
 
     def __iter__(self) -> Iterator[Batch]:
@@ -56,18 +57,19 @@ class Batches:
 
     def every(self, step: int, first: int = 0) -> Iterator[Batch]:
         """Every `step`-th batch, from the `first`-th behind the start on: the share of one worker of several."""
-        self._next = self._start
+        begin = self._start if self._loaded is None else self._loaded
+        self._loaded, self._next = None, begin
         order = np.arange(self._firsts[-1])
         if self.shuffle is not None:
             order = np.random.Generator(np.random.PCG64(self.shuffle)).permutation(order)
         # Of each dataset, one row group is held.
         readers = [Reader(dataset, self.rank, self.world, self.columns) for dataset in self.datasets]
-        for index in range(self._start + first, len(order), step):
+        for index in range(begin + first, len(order), step):
             at = int(np.searchsorted(self._firsts, order[index], side="right")) - 1
             batch = readers[at].batch(int(order[index] - self._firsts[at]), index)
             self._next = index + 1
             yield batch
-        self._start = self._next = 0
+        self._next = self._start
 
     def state(self) -> dict:
         """Where the reader stands: after the last batch that it gave. Fits any rank and world size."""
@@ -79,12 +81,12 @@ class Batches:
             raise DatasetError(self.datasets[0].root, "the state is of another dataset", "begin anew, or read the one that it is of")
         if state["shuffle"] != self.shuffle:
             raise DatasetError(self.datasets[0].root, f"the state is of shuffle={state['shuffle']}", "read in that order")
-        self._seek(state["next"])
+        self._loaded = self._next = self._place(state["next"])
 
-    def _seek(self, start: int):
+    def _place(self, start: int) -> int:
         if not 0 <= start <= self._firsts[-1]:
             raise ValueError(f"start is {start}, and there are {self._firsts[-1]} batches")
-        self._start = self._next = int(start)
+        return int(start)
 
 
 class Reader:

@@ -23,6 +23,8 @@ class Batches(IterableDataset):
     column of each row's own item in the masks); the columns by name, those that can't be tensors left out unless they were asked for;
     and with `requests.layout = "first"` `requests.NAME`, one row a request, and `request_of` (int64[rows]), each row's among them.
 
+    Each iteration begins at `start`, so one that resumed there is followed by a new reader for the next epoch.
+
     With workers, each reads all shards and gives every n-th batch: the order is kept, and nothing comes twice. What a worker
     decodes is a row group: datasets that are read so are best composed with `output.row_group_rows` at the batch size.
     """
