@@ -53,6 +53,8 @@ pub struct Checked {
     pub metric: String,
     pub level: Level,
     pub value: Option<f64>,
+    /// The baseline dataset's, where one is given that has it.
+    pub baseline: Option<f64>,
     pub problem: Option<String>,
 }
 
@@ -143,7 +145,8 @@ fn one(e: &Expectation, figures: &Figures, baseline: Option<&Figures>) -> Checke
         }
         (true, Some(value)) => unmet(e, value, baseline),
     };
-    Checked { metric: e.metric.clone(), level: e.level, value, problem }
+    let baseline = baseline.and_then(|figures| figures.get(&e.metric).copied().flatten());
+    Checked { metric: e.metric.clone(), level: e.level, value, baseline, problem }
 }
 
 fn unmet(e: &Expectation, value: f64, baseline: Option<&Figures>) -> Option<String> {

@@ -14,8 +14,15 @@ pub fn render(results: &[Checked], dataset: &str, style: Style) -> String {
     let unmet = || results.iter().filter_map(|r| r.problem.as_ref().map(|p| (r, p)));
     match style {
         Style::Text => {
-            let mut lines: Vec<String> =
-                unmet().map(|(r, p)| format!("{}: {}: {p}", word(r.level), r.metric)).collect();
+            let met = |r: &Checked| {
+                let was = r.baseline.map_or_else(String::new, |value| format!(", was {value}"));
+                format!("ok: {}: it is {}{was}", r.metric, r.value.unwrap_or_default())
+            };
+            let line = |r: &Checked| match &r.problem {
+                Some(problem) => format!("{}: {}: {problem}", word(r.level), r.metric),
+                None => met(r),
+            };
+            let mut lines: Vec<String> = results.iter().map(line).collect();
             lines.push(format!("{} of {} expectations are met", results.len() - unmet().count(), results.len()));
             lines.join("\n")
         }

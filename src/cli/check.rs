@@ -56,6 +56,7 @@ fn figures(dataset: &Path, from_manifest: bool, unreadable: &mut Vec<Checked>) -
         metric: "readable shards".into(),
         level: Level::Error,
         value: None,
+        baseline: None,
         problem: Some(f.to_string()),
     }));
     let stats = serde_json::to_value(&recomputed.metrics).unwrap_or_default();

@@ -60,7 +60,9 @@ fn a_good_night_passes_and_a_drifted_one_says_what_drifted() {
     for more in [&[][..], &["--from-manifest"]] {
         let passed = check("tuesday", more);
         assert_eq!(passed.status.code(), Some(0), "{}", stdout(&passed));
-        assert!(stdout(&passed).contains("4 of 4 expectations are met"));
+        let text = stdout(&passed);
+        assert!(text.contains("4 of 4 expectations are met") && text.lines().count() == 5, "{text}");
+        assert!(text.contains("ok: counts.users: it is 297, was 297"), "{text}");
         let drifted = check("drifted", more);
         assert_eq!(drifted.status.code(), Some(1));
         let text = stdout(&drifted);
@@ -76,6 +78,7 @@ fn a_good_night_passes_and_a_drifted_one_says_what_drifted() {
     );
     let json: serde_json::Value = serde_json::from_str(&stdout(&check("drifted", &["--format", "json"]))).unwrap();
     assert_eq!(json.as_array().unwrap().len(), 4);
+    assert_eq!(json[0]["baseline"], 297.0);
 }
 
 #[test]
