@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .arrays import numbers, one
+from .errors import DatasetError
 
 
 class RowGroup:
@@ -24,7 +25,12 @@ class RowGroup:
     def read(self, names: list[str]):
         """Reads columns in one go."""
         if missing := [name for name in names if name not in self._columns]:
-            table = self._file.read_row_group(self._ordinal, columns=missing)
+            try:
+                table = self._file.read_row_group(self._ordinal, columns=missing)
+            except (OSError, pa.ArrowException) as error:
+                problem = f"row group {self._ordinal} can't be read ({error})"
+                remedy = "copy the dataset again; pyarrow before 26 reads no fixed-size lists of which some are null: name other columns"
+                raise DatasetError(self.path, problem, remedy) from None
             for name in missing:
                 self._columns[name] = one(table[name])
 
