@@ -194,6 +194,11 @@ impl<'a> Output<'a> {
         self.carried.iter().map(of).chain(item).collect()
     }
 
+    /// Which decoded columns are compressed while they wait.
+    pub fn compressed(&self, source: &Source) -> Vec<bool> {
+        self.carried.iter().map(|c| c.column).chain(self.item).map(|column| source.shrinks(column)).collect()
+    }
+
     /// What the rows of decoded columns are wanted for.
     pub fn purposes(&self) -> Vec<Purpose> {
         let of = |c: &Carried| if c.origin == Origin::Row { Purpose::Examples } else { Purpose::Carriers };

@@ -88,6 +88,7 @@ pub fn scattered<'k>(
     let items = items.map(|items| (items, of_items.as_slice()));
     let routes = Routes::new(prepared, output.purposes(), &ranges, items, |part| measuring.look_at(part))?;
     let files = ranges.len() + of_items.len();
-    let spill = Spill::write(&decoder, output.decoded_types(source), files, spill_dir, &routes)?;
+    let types = (output.decoded_types(source), &output.compressed(source)[..]);
+    let spill = Spill::write(&decoder, types, files, spill_dir, &routes)?;
     Ok((Parts::spilled(keys, composed, output.origins(), spill, ranges), of_items))
 }

@@ -1,6 +1,6 @@
 //! The form in which decoded rows travel between decoding and writing: pieces of a column as Arrow IPC, with LZ4 where that is worth its time.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::buffer::Buffer;
@@ -24,31 +24,17 @@ pub struct Piece {
     pub bytes: usize,
 }
 
-/// What LZ4 must come to, of what it is given, in the first piece of a column that is not small.
-const LZ4_MUST: f64 = 0.9;
-const NOT_SMALL: usize = 4 << 10;
-
-/// An array as an Arrow IPC stream, without dictionary values that no row has, compressed if that is worth its time in this column: noise, as embeddings are, costs as
-/// much as what shrinks.
-pub(super) fn encode(array: ArrayRef, compress: &OnceLock<bool>) -> std::result::Result<Vec<u8>, ArrowError> {
+/// An array as an Arrow IPC stream, without dictionary values that no row has; compressed where it is said to be worth its time:
+/// noise, as embeddings are, costs as much as what shrinks.
+pub(super) fn encode(array: ArrayRef, compressed: bool) -> std::result::Result<Vec<u8>, ArrowError> {
     let array = used_values(array)?;
     let schema = Arc::new(Schema::new(vec![Field::new("c", array.data_type().clone(), true)]));
     let batch = RecordBatch::try_new(Arc::clone(&schema), vec![array])?;
-    let stream = |compressed: bool| {
-        let codec = compressed.then_some(CompressionType::LZ4_FRAME);
-        let options = IpcWriteOptions::default().try_with_compression(codec)?;
-        let mut writer = StreamWriter::try_new_with_options(Vec::new(), &schema, options)?;
-        writer.write(&batch)?;
-        writer.into_inner()
-    };
-    if let Some(compressed) = compress.get() {
-        return stream(*compressed);
-    }
-    let (plain, small) = (stream(false)?, stream(true)?);
-    if plain.len() >= NOT_SMALL {
-        compress.get_or_init(|| small.len() as f64 <= LZ4_MUST * plain.len() as f64);
-    }
-    Ok(small)
+    let codec = compressed.then_some(CompressionType::LZ4_FRAME);
+    let options = IpcWriteOptions::default().try_with_compression(codec)?;
+    let mut writer = StreamWriter::try_new_with_options(Vec::new(), &schema, options)?;
+    writer.write(&batch)?;
+    writer.into_inner()
 }
 
 /// The array of a piece, as it came.
@@ -97,7 +83,7 @@ mod tests {
         let texts: Vec<String> = (0..1_000).map(|k| format!("value {k}")).collect();
         let all: DictionaryArray<Int32Type> = texts.iter().map(String::as_str).collect();
         let some: ArrayRef = Arc::new(all.slice(500, 3));
-        let bytes = encode(Arc::clone(&some), &OnceLock::new()).unwrap();
+        let bytes = encode(Arc::clone(&some), true).unwrap();
         assert!(bytes.len() < 2_000, "{} bytes", bytes.len());
         assert_eq!(&decode(Buffer::from_vec(bytes), some.data_type()).unwrap(), &some);
     }

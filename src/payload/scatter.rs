@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::buffer::Buffer;
@@ -43,21 +43,20 @@ impl Wanted for WantedLists<'_> {
 /// Takes an encoded piece of a part; `place` is the taker's to decide.
 pub type Put<'a> = dyn Fn(usize, Piece, Vec<u8>) -> Result<()> + Sync + 'a;
 
-/// Decodes each of `columns` columns of some row groups once and hands its rows to the parts that want them. Holds a few decoded arrays a thread,
-/// whatever the size of the input.
+/// Decodes each column of some row groups once and hands its rows to the parts that want them, `compressed` or not by
+/// column. Holds a few decoded arrays a thread, whatever the size of the input.
 ///
 /// # Errors
 /// What the decoder or `put` say.
 pub fn scatter(
     decoder: &impl Decoder,
     groups: Range<usize>,
-    columns: usize,
+    compressed: &[bool],
     wanted: &impl Wanted,
     put: &Put<'_>,
 ) -> Result<()> {
-    let compress: Vec<OnceLock<bool>> = vec![OnceLock::new(); columns];
     // Row group by row group, so that threads read neighbouring pages of the same file.
-    let tasks: Vec<(usize, usize)> = groups.flat_map(|g| (0..columns).map(move |c| (c, g))).collect();
+    let tasks: Vec<(usize, usize)> = groups.flat_map(|g| (0..compressed.len()).map(move |c| (c, g))).collect();
     in_parallel(
         &tasks,
         |_| 0,
@@ -71,7 +70,7 @@ pub fn scatter(
                 for PartRows { part, rows } in &wanted {
                     if let Some(picked) = pick(&array, rows, first_row)? {
                         let rows = picked.len() as u32;
-                        let bytes = encode(picked, &compress[column]).map_err(Error::scratch)?;
+                        let bytes = encode(picked, compressed[column]).map_err(Error::scratch)?;
                         put(*part, Piece { column, first_row, rows, place: 0, bytes: bytes.len() }, bytes)?;
                     }
                 }
@@ -207,7 +206,7 @@ mod tests {
             pieces[part].lock().unwrap().push((piece, bytes));
             Ok(())
         };
-        scatter(&given, 0..2, given.columns.len(), &by_part, &put).unwrap();
+        scatter(&given, 0..2, &[true, false, true, false], &by_part, &put).unwrap();
         let types: Vec<DataType> = given.columns.iter().map(|column| column[0].data_type().clone()).collect();
         for (part, rows) in wanted.into_iter().enumerate() {
             let mut pieces = std::mem::take(&mut *pieces[part].lock().unwrap());

@@ -24,20 +24,20 @@ struct Part {
 }
 
 impl Spill {
-    /// Scatters columns of these types, as the decoder brings them, over `parts` parts, whose files lie in `folder`.
+    /// Scatters columns of these types, compressed or not, as the decoder brings them, over `parts` parts, whose files lie in `folder`.
     ///
     /// # Errors
     /// What the decoder says, or a scratch file that can't be written.
     pub fn write(
         decoder: &impl Decoder,
-        types: Vec<DataType>,
+        (types, compressed): (Vec<DataType>, &[bool]),
         parts: usize,
         folder: &Path,
         wanted: &impl Wanted,
     ) -> Result<Self> {
         let part = |_| Ok(Mutex::new(Part { file: Some(ScratchFile::create_in(folder)?), pieces: Vec::new() }));
         let spill = Spill { types, parts: (0..parts).map(part).collect::<Result<_>>()? };
-        scatter(decoder, 0..decoder.spans().len(), spill.types.len(), wanted, &|part, piece, bytes| {
+        scatter(decoder, 0..decoder.spans().len(), compressed, wanted, &|part, piece, bytes| {
             let mut part = spill.lock(part);
             let Some(file) = &mut part.file else { return Ok(()) };
             let place = file.append(&bytes)?;

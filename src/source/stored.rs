@@ -1,12 +1,15 @@
 //! How the input stores its columns, by its footers: what that takes, and how the output had best store them.
 
 use arrow::datatypes::DataType;
-use parquet::basic::Type;
+use parquet::basic::{Compression, Type};
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 
 use super::chunks::{dictionary_bytes, in_dictionary, plain, texts, uncompressed, values, width};
 use super::shard::Shard;
 use super::table::{InputColumn, RowGroup, Source};
+
+/// What compression must come to, of what it is given.
+const SHRINKS: f64 = 0.9;
 
 impl Source {
     /// What a column's values take in all shards, those in dictionaries as often as they occur, if footers tell that of texts.
@@ -39,6 +42,21 @@ impl Source {
     /// What a column's dictionaries take in one row group, about: a reader holds each whole.
     pub fn dictionary_bytes_in(&self, group: &RowGroup, column: InputColumn) -> u64 {
         self.chunks_in(group, column).map(dictionary_bytes).sum()
+    }
+
+    /// Whether a column's values are worth compressing while they wait: whether the input's own compression was worth it, or,
+    /// where it has none or values stand in dictionaries, whether they are likely to be alike.
+    pub fn shrinks(&self, column: InputColumn) -> bool {
+        let alike = |chunk: &ColumnChunkMetaData| chunk.column_type() == Type::BYTE_ARRAY || in_dictionary(chunk);
+        let (mut stored, mut plain, mut any_alike) = (0u64, 0u64, false);
+        for chunk in self.chunks(column) {
+            any_alike |= alike(chunk);
+            if chunk.compression() != Compression::UNCOMPRESSED {
+                stored += u64::try_from(chunk.compressed_size()).unwrap_or(0);
+                plain += uncompressed(chunk);
+            }
+        }
+        any_alike || (plain > 0 && stored as f64 <= SHRINKS * plain as f64)
     }
 
     /// Whether there are 64-bit dates, in columns or in lists and structs, and all of them are stored as days.

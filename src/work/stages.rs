@@ -240,7 +240,7 @@ pub fn scatter(p: &Pipeline, root: &Path, split: usize, progress: &Progress) -> 
     let (bytes, index) = work.pieces(split);
     store::write_whole(&bytes, |file| {
         let pieces = PieceWriter::new(&bytes, file);
-        scatter_payload(&decoder, groups, output.columns(), &routes, &|part, piece, bytes| {
+        scatter_payload(&decoder, groups, &output.compressed(source), &routes, &|part, piece, bytes| {
             pieces.put(part, piece, &bytes)
         })?;
         let seen: Vec<Seen> = decoder
