@@ -37,6 +37,7 @@ pub mod parallel;
 pub mod payload;
 pub mod pipeline;
 pub mod progress;
+pub mod reader;
 pub mod report;
 pub mod schema;
 pub mod source;

@@ -7,8 +7,9 @@ use super::args::{CheckArgs, CheckFormat};
 use super::{Outcome, print, print_json};
 use crate::check::{self, Checked, Figures, Level, Style};
 use crate::error::Result;
+use crate::reader::Dataset;
 use crate::stats::METRICS;
-use crate::verify::{self, Dataset};
+use crate::verify;
 
 pub fn check(args: &CheckArgs) -> Outcome {
     let (Some(dataset), Some(expect)) = (&args.dataset, &args.expect) else { return list(args.format) };

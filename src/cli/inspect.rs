@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use super::args::{Format, InspectArgs};
 use super::{Outcome, print, print_json, table};
 use crate::error::{Error, Place, Result};
+use crate::reader::{self, Dataset, Look};
 use crate::stats::{Counts, Metrics};
-use crate::verify::{self, Dataset, Look};
 
 /// Identities that are listed.
 const TOP: usize = 5;
@@ -15,9 +15,9 @@ const TOP: usize = 5;
 pub fn inspect(args: &InspectArgs) -> Outcome {
     let dataset = Dataset::open(&args.dataset)?;
     match (args.batch, args.format) {
-        (Some(batch), Format::Text) => print(&draw(&verify::look(&dataset, batch as usize)?, batch, terminal_width()))?,
+        (Some(batch), Format::Text) => print(&draw(&reader::look(&dataset, batch as usize)?, batch, terminal_width()))?,
         (Some(batch), Format::Json) => {
-            let look = verify::look(&dataset, batch as usize)?;
+            let look = reader::look(&dataset, batch as usize)?;
             print_json(&serde_json::json!({
                 "batch": batch, "users": look.user, "groups": look.group, "labels": look.label,
                 "copies": look.copies, "valid_negatives": look.valid_negatives(),
@@ -33,7 +33,7 @@ fn overview(dataset: &Dataset, format: Format) -> Result<()> {
     let bad = |e: serde_json::Error| Error::input(Place::file(&dataset.root), e.to_string(), "compose it again");
     let counts: Counts = serde_json::from_value(recorded.counts.clone()).map_err(bad)?;
     let metrics: Metrics = serde_json::from_value(recorded.stats.clone()).map_err(bad)?;
-    let users = verify::rows_by_user(dataset)?;
+    let users = reader::rows_by_user(dataset)?;
     let share = |rows: u64| rows as f64 / counts.rows_out.max(1) as f64;
     let density = metrics.valid_negatives.mean / (dataset.batch_size as f64 - 1.0).max(1.0);
     if format == Format::Json {

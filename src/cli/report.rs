@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use super::args::ReportArgs;
 use super::{Outcome, print};
 use crate::error::Error;
+use crate::reader::Dataset;
 use crate::store;
-use crate::verify::Dataset;
 
 pub fn report(args: &ReportArgs) -> Outcome {
     let dataset = Dataset::open(&args.dataset)?;

@@ -7,13 +7,13 @@ use super::{Outcome, print, print_json};
 use crate::error::Error;
 use crate::identity::Tokenizer;
 use crate::pipeline::{Hash, Pipeline};
+use crate::reader::Dataset;
 use crate::verify;
-use crate::verify::Dataset;
 
 pub fn verify(args: &VerifyArgs) -> Outcome {
     let against = args.against.as_ref().map(|path| args.load(path)).transpose()?;
     if let Some(p) = &against {
-        check_key(p, &verify::Dataset::open(&args.dataset)?)?;
+        check_key(p, &Dataset::open(&args.dataset)?)?;
     }
     let sample = args.sample.as_ref().map(|text| share(text)).transpose()?;
     let verdict = verify::verify(&args.dataset, against.as_ref(), sample)?;

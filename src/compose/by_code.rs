@@ -10,6 +10,9 @@ const BUCKETS: usize = 256;
 /// Rows that runs must have on average to be worth sorting instead of rows.
 const WORTH_RUNS: usize = 4;
 
+/// Rows in which one core looks for runs at a time.
+const STRETCH: usize = 1 << 16;
+
 /// So few rows are sorted at once.
 const FEW: usize = 1 << 12;
 
@@ -23,13 +26,25 @@ pub struct ByCode {
 /// Sorts the places of `codes`, which are all within `range`.
 pub fn by_code(codes: &[u32], range: Range<u32>) -> ByCode {
     // Logs have the rows of a request, and so of its identity, side by side: then their runs are sorted.
-    let starts: Vec<u32> =
-        (0..codes.len()).filter(|at| *at == 0 || codes[at - 1] != codes[*at]).map(|at| at as u32).collect();
+    let starts = starts(codes);
     if codes.len() > FEW && starts.len() * WORTH_RUNS <= codes.len() {
         by_runs(codes, &starts, range)
     } else {
         one_by_one(codes, range)
     }
+}
+
+/// Where runs of one code start; several cores look.
+fn starts(codes: &[u32]) -> Vec<u32> {
+    let of = |(k, some): (usize, &[u32])| -> Vec<u32> {
+        let first = k * STRETCH;
+        let mut starts = Vec::with_capacity(some.len());
+        starts.extend((first == 0 || codes[first - 1] != some[0]).then_some(first as u32));
+        starts.extend(some.windows(2).zip(first as u32 + 1..).filter(|(pair, _)| pair[0] != pair[1]).map(|(_, at)| at));
+        starts
+    };
+    let starts: Vec<Vec<u32>> = codes.par_chunks(STRETCH).enumerate().map(of).collect();
+    starts.concat()
 }
 
 /// Sorts the places of codes that come in runs.

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use super::by_code::by_code;
 use super::precedence::Precedence;
 use crate::error::Result;
+use crate::parallel::in_turn;
 use crate::spill::{Exchange, Room};
 
 /// All rows of the identities with some codes, which are in seeded order; an identity's rows are in precedence.
@@ -22,8 +23,19 @@ pub struct Share {
 impl Share {
     /// Whose each row is; computed when it is asked.
     pub fn owners(&self) -> Vec<u32> {
-        let owner = |(owner, rows): &(u32, u32)| std::iter::repeat_n(*owner, *rows as usize);
-        self.runs.iter().flat_map(owner).collect()
+        let mut owners = vec![0; self.runs.iter().map(|(_, rows)| *rows as usize).sum()];
+        let mut rest = owners.as_mut_slice();
+        let mut tasks = Vec::new();
+        for runs in self.runs.chunks(self.runs.len().div_ceil(4 * rayon::current_num_threads()).max(1)) {
+            let own = rest.split_off_mut(..runs.iter().map(|(_, rows)| *rows as usize).sum()).unwrap_or_default();
+            tasks.push((runs, own));
+        }
+        tasks.into_par_iter().for_each(|(runs, mut own)| {
+            for (owner, rows) in runs {
+                own.split_off_mut(..*rows as usize).unwrap_or_default().fill(*owner);
+            }
+        });
+        owners
     }
 }
 
@@ -36,7 +48,7 @@ pub fn each_share(
     places: Range<usize>,
     identities: usize,
     room: &Room,
-    mut each: impl FnMut(Share) -> Result<()>,
+    mut each: impl FnMut(Share) -> Result<()> + Send,
 ) -> Result<()> {
     let number = room.partitions(places.len());
     let codes = |part: usize| (part as u64 * identities as u64 / number as u64) as u32;
@@ -62,25 +74,22 @@ pub fn each_share(
         }
         part
     };
-    for start in places.clone().step_by(room.rows_at_a_time()) {
-        let piece = keys.piece(start..places.end.min(start + room.rows_at_a_time()))?;
-        parted.scatter(piece.len(), |at| {
+    parted.scatter_pieces(places, |places| {
+        let piece = keys.piece(places)?;
+        let record = |at: usize| {
             let identity = piece.identity[at];
             (part_of(identity), [identity, piece.row(at), piece.deciding.get(at).copied().unwrap_or(0)])
-        })?;
-    }
-    parted.file_rest()?;
-    for few in (0..number).collect::<Vec<_>>().chunks(rayon::current_num_threads()) {
-        let share = |part: &usize| -> Result<Share> {
-            let records = parted.take(*part)?;
-            let identities = codes(*part)..codes(*part + 1);
-            let owners: Vec<u32> = records.iter().map(|[identity, ..]| *identity).collect();
-            let sorted = by_code(&owners, identities.clone());
-            let of = |k: usize| sorted.places.iter().map(|at| records[*at as usize][k]).collect();
-            Ok(Share { identities, rows: of(1), deciding: of(2), runs: sorted.runs })
         };
-        let shares: Vec<Share> = few.par_iter().map(share).collect::<Result<_>>()?;
-        shares.into_iter().try_for_each(&mut each)?;
-    }
-    Ok(())
+        Ok((0..piece.len()).map(record).collect())
+    })?;
+    parted.file_rest()?;
+    let share = |part: &usize| -> Result<Share> {
+        let records = parted.take(*part)?;
+        let identities = codes(*part)..codes(*part + 1);
+        let owners: Vec<u32> = records.iter().map(|[identity, ..]| *identity).collect();
+        let sorted = by_code(&owners, identities.clone());
+        let of = |k: usize| sorted.places.iter().map(|at| records[*at as usize][k]).collect();
+        Ok(Share { identities, rows: of(1), deciding: of(2), runs: sorted.runs })
+    };
+    in_turn(&(0..number).collect::<Vec<_>>(), share, each)
 }

@@ -3,24 +3,26 @@
 use std::ops::Range;
 
 use super::plan::{Head, Pool};
-use super::precedence::Precedence;
+use super::precedence::{Piece, Precedence};
 use crate::error::Result;
 use crate::keys::Keys;
-use crate::pipeline::{Pipeline, WindowEnds};
+use crate::pipeline::{Field, Pipeline, WindowEnds};
 use crate::spill::{Column, Room};
 
 pub struct Composer<'a> {
-    pub keys: &'a Keys,
-    pub precedence: Precedence<'a>,
-    pub p: &'a Pipeline,
-    pub room: &'a Room,
-    pub head: Head,
+    pub(super) keys: &'a Keys,
+    pub(super) precedence: Precedence<'a>,
+    pub(super) p: &'a Pipeline,
+    pub(super) room: &'a Room,
+    /// The key whose rows stand side by side.
+    pub(super) together: Option<Field>,
+    pub(super) head: Head,
     /// The row of the keys at each position.
-    pub order: Column<u32>,
+    pub(super) order: Column<u32>,
     /// Rows of which the last positions are padding, once for each of these.
-    pub padded: Vec<u32>,
+    pub(super) padded: Vec<u32>,
     /// Rows that do not occur, each with its pool: (pool, row).
-    pub dropped: Column<[u32; 2]>,
+    pub(super) dropped: Column<[u32; 2]>,
 }
 
 impl<'a> Composer<'a> {
@@ -28,12 +30,19 @@ impl<'a> Composer<'a> {
     ///
     /// # Errors
     /// A scratch file that can't be created.
-    pub fn new(keys: &'a Keys, precedence: Precedence<'a>, p: &'a Pipeline, room: &'a Room) -> Result<Self> {
+    pub(super) fn new(
+        keys: &'a Keys,
+        precedence: Precedence<'a>,
+        p: &'a Pipeline,
+        room: &'a Room,
+        together: Option<Field>,
+    ) -> Result<Self> {
         Ok(Composer {
             keys,
             precedence,
             p,
             room,
+            together,
             head: Head::new(p.batch_size),
             order: Column::new(room)?,
             padded: Vec::new(),
@@ -53,18 +62,44 @@ impl<'a> Composer<'a> {
         start..ends[pool]
     }
 
+    /// Rows at some places: their keys, in precedence.
+    ///
+    /// # Errors
+    /// A scratch file that can't be read.
+    pub fn piece(&self, places: Range<usize>) -> Result<Piece<'_>> {
+        self.precedence.piece(places)
+    }
+
+    /// Rows of a batch.
+    pub fn batch_size(&self) -> usize {
+        self.p.batch_size
+    }
+
+    /// Of all that is random.
+    pub fn seed(&self) -> u64 {
+        self.p.seed
+    }
+
+    /// Appends rows of full batches, slot by slot.
+    ///
+    /// # Errors
+    /// A scratch file that can't be written.
+    pub fn place(&mut self, rows: &[u32]) -> Result<()> {
+        self.order.extend(rows)
+    }
+
     /// Whether what fills no batch stays in this pool.
-    pub fn is_last(&self, pool: usize) -> bool {
+    pub(super) fn is_last(&self, pool: usize) -> bool {
         self.p.window_ends == WindowEnds::Exact || pool + 1 == self.pools()
     }
 
     /// Number of identities, with rows or without.
-    pub fn identities(&self) -> usize {
+    pub(super) fn identities(&self) -> usize {
         self.keys.shape().identity.len()
     }
 
     /// Number of batches so far.
-    pub fn batches(&self) -> usize {
+    pub(super) fn batches(&self) -> usize {
         self.head.batches()
     }
 
@@ -72,7 +107,7 @@ impl<'a> Composer<'a> {
     ///
     /// # Errors
     /// A scratch file that can't be written.
-    pub fn drop_rows(&mut self, pool: usize, rows: impl Iterator<Item = u32>) -> Result<()> {
+    pub(super) fn drop_rows(&mut self, pool: usize, rows: impl Iterator<Item = u32>) -> Result<()> {
         let rows: Vec<[u32; 2]> = rows.map(|row| [pool as u32, row]).collect();
         self.dropped.extend(&rows)
     }
@@ -87,7 +122,7 @@ impl<'a> Composer<'a> {
     }
 
     /// Adds a pool of full batches, which ends at a position.
-    pub fn add_pool(&mut self, end: usize) {
+    pub(super) fn add_pool(&mut self, end: usize) {
         let (first_batch, first_position) = (self.head.batches(), self.head.rows());
         let rows = end - first_position;
         self.head.pools.push(Pool { first_batch, batches: rows / self.p.batch_size, first_position, rows });
@@ -97,7 +132,7 @@ impl<'a> Composer<'a> {
     ///
     /// # Errors
     /// A scratch file that can't be written.
-    pub fn add_batch(&mut self, rows: &[u32]) -> Result<()> {
+    pub(super) fn add_batch(&mut self, rows: &[u32]) -> Result<()> {
         self.order.extend(rows)?;
         if let Some(pool) = self.head.pools.last_mut() {
             pool.rows += rows.len();

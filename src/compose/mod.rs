@@ -23,18 +23,19 @@ mod spread;
 mod tail;
 mod trades;
 
+pub use composer::Composer;
+pub use modes::{Mode, mode};
 pub use parts::{Composed, Part, distinct};
 pub use plan::{Head, Plan, Pool};
+pub use precedence::Piece;
 pub use rng::Rng;
 
 use std::ops::Range;
 
-use self::composer::Composer;
-use self::modes::{identity_grouped, request_packed, user_spread};
 use self::precedence::Precedence;
 use crate::error::{Error, Result};
 use crate::keys::Keys;
-use crate::pipeline::{Field, Mode, Pipeline, Remainder, Scarce};
+use crate::pipeline::{Pipeline, Remainder, Scarce};
 use crate::spill::Room;
 
 /// Decides which rows meet in which batch. `cut` gives the ranges of batches that a part of the plan may not be smaller than, of
@@ -43,18 +44,24 @@ use crate::spill::Room;
 /// # Errors
 /// No batch is left, or more than can be told apart; a scratch file that can't be read or written.
 pub fn compose(keys: &Keys, p: &Pipeline, room: &Room, cut: impl Fn(&Head) -> Vec<Range<usize>>) -> Result<Composed> {
-    let deciding = match p.mode {
-        Mode::UserSpread => None,
-        Mode::IdentityGrouped => Some(Field::Label),
-        Mode::RequestPacked => Some(Field::Request),
-    };
-    let precedence = Precedence::of(keys, deciding, p, room)?;
-    let mut composer = Composer::new(keys, precedence, p, room)?;
-    match p.mode {
-        Mode::UserSpread => user_spread::compose(&mut composer)?,
-        Mode::IdentityGrouped => identity_grouped::compose(&mut composer)?,
-        Mode::RequestPacked => request_packed::compose(&mut composer)?,
-    }
+    compose_by(mode(p), keys, p, room, cut)
+}
+
+/// As [`compose`], by a mode of your own.
+///
+/// # Errors
+/// As those of [`compose`], and what the mode says.
+pub fn compose_by(
+    mode: &dyn Mode,
+    keys: &Keys,
+    p: &Pipeline,
+    room: &Room,
+    cut: impl Fn(&Head) -> Vec<Range<usize>>,
+) -> Result<Composed> {
+    mode.check(p)?;
+    let precedence = Precedence::of(keys, mode.deciding(), p, room)?;
+    let mut composer = Composer::new(keys, precedence, p, room, mode.together())?;
+    mode.compose(&mut composer)?;
     check(&composer.head, keys.len(), p)?;
     Composed::new(composer, cut)
 }

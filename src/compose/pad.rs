@@ -7,7 +7,6 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::composer::Composer;
 use super::rng::Rng;
 use crate::error::Result;
-use crate::pipeline::Mode;
 
 impl Composer<'_> {
     /// Fills the batch. An identity gets no more than ⌈c/N⌉ rows of it, if the pool has N ≥ 1 full batches and it has c rows
@@ -28,12 +27,12 @@ impl Composer<'_> {
         } else {
             let copied = Padding::new(self, &rows)?;
             let mut padding = copied.rows(self, &rows, copied.picks(need, &mut rng))?;
-            if self.p.mode == Mode::RequestPacked {
+            if self.together.is_some() {
                 padding.sort_unstable();
             }
             let padding: Vec<u32> = padding.into_iter().map(|(_, row)| row).collect();
             rows.extend(&padding);
-            if self.p.mode != Mode::RequestPacked {
+            if self.together.is_none() {
                 rng.shuffle(&mut rows[in_groups..]);
             }
             padding
@@ -144,7 +143,7 @@ impl Padding {
         picks
     }
 
-    /// The picked rows with their requests, in order.
+    /// The picked rows, in order, each with the code of what it stands beside.
     fn rows(&self, composer: &Composer<'_>, tail: &[u32], picks: Vec<Pick>) -> Result<Vec<(u32, u32)>> {
         let start = composer.order.len();
         let mut rows = vec![(0, 0); picks.len()];
@@ -160,7 +159,7 @@ impl Padding {
             came.here += u32::from(is_here);
             let first = wanted.partition_point(|(pick, _)| *pick < (owner, ordinal));
             for (_, k) in wanted[first..].iter().take_while(|(pick, _)| *pick == (owner, ordinal)) {
-                rows[*k] = (standing.request, standing.row);
+                rows[*k] = (standing.together, standing.row);
             }
         })?;
         Ok(rows)

@@ -9,11 +9,9 @@ use super::by_code::by_code;
 use super::composer::Composer;
 use super::plan::{Head, Plan};
 use crate::error::Result;
-use crate::keys::{KeyExchange, KeyView, Keys};
+use crate::keys::{KeyExchange, KeyView, Keys, SortedKeys};
+use crate::parallel::in_turn;
 use crate::spill::{Column, Exchange, Room};
-
-/// Rows that are looked at at a time.
-const PIECE: usize = 1 << 18;
 
 /// What is decided of all batches, and their examples in parts.
 pub struct Composed {
@@ -179,42 +177,47 @@ impl Parted {
         let number = room.partitions(keys.len());
         let size = keys.len().div_ceil(number).max(1);
         let mut by_row: Exchange<[u32; 2]> = Exchange::new(number, 2, room);
-        order.each_piece(PIECE, |first, rows| {
-            by_row.scatter(rows.len(), |at| (rows[at] as usize / size, [rows[at], (first + at) as u32]))
+        by_row.scatter_pieces(0..order.len(), |places| {
+            let rows = order.read(places.clone())?;
+            let record = |(row, at): (&u32, usize)| (*row as usize / size, [*row, at as u32]);
+            Ok(rows.iter().zip(places).map(record).collect())
         })?;
         drop(order);
         by_row.file_rest()?;
         let ends: Vec<usize> = batches.iter().map(|part| head.positions(part).end).collect();
         let part_of = |position: u32| ends.partition_point(|end| *end <= position as usize);
-        let mut parted: Option<KeyExchange> = None;
+        let mut parted = KeyExchange::with_input_rows(keys.shape(), batches.len(), 1, room);
         let mut ordinals = Exchange::new(batches.len(), 4, room);
         let mut padding = Vec::new();
-        for part in 0..number {
+        let bring = |part: &usize| {
             let rows = part * size..keys.len().min((part + 1) * size);
-            let records = by_row.take(part)?;
+            if rows.is_empty() {
+                return Ok(None);
+            }
+            let records = by_row.take(*part)?;
+            let mut copied = (Vec::new(), Vec::new());
             if head.copies > 0 {
                 let own: Vec<u32> = records.iter().map(|[row, _]| *row).collect();
-                let (copies, padded) = copies_of(&own, rows.clone(), padded, head.copies);
-                for [at, ordinal] in copies {
-                    let position = records[at as usize][1];
-                    ordinals.push(part_of(position), [position, ordinal])?;
-                }
-                padding.extend(padded.into_iter().map(|at| records[at as usize][1]));
+                copied = copies_of(&own, rows.clone(), padded, head.copies);
+                copied.0.iter_mut().for_each(|[at, _]| *at = records[*at as usize][1]);
+                copied.1.iter_mut().for_each(|at| *at = records[*at as usize][1]);
             }
-            if rows.is_empty() {
-                continue;
-            }
-            let view = keys.view_all(rows.clone())?;
             let placed = records
                 .par_iter()
                 .map(|[row, position]| (part_of(*position) as u32, *position, *row - rows.start as u32));
             let placed: Vec<(u32, u32, u32)> = placed.collect();
-            parted.get_or_insert_with(|| KeyExchange::new(&view, batches.len(), 1, room)).extend(&placed, &view)?;
-        }
-        let mut keys = parted.unwrap_or_else(|| KeyExchange::new(keys.shape(), batches.len(), 1, room));
-        keys.file_rest()?;
+            let view = keys.view_all(rows)?;
+            Ok(Some((SortedKeys::new(&placed, &view, batches.len()), copied)))
+        };
+        in_turn(&(0..number).collect::<Vec<_>>(), bring, |brought| {
+            let Some((rows, (copies, padded))) = brought else { return Ok(()) };
+            copies.into_iter().try_for_each(|copy| ordinals.push(part_of(copy[0]), copy))?;
+            padding.extend(padded);
+            parted.append(&rows)
+        })?;
+        parted.file_rest()?;
         ordinals.file_rest()?;
-        Ok((Parted { keys, copies: ordinals, batches }, padding))
+        Ok((Parted { keys: parted, copies: ordinals, batches }, padding))
     }
 
     /// The parts that hold some batches.

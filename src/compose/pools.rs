@@ -54,8 +54,16 @@ impl PoolEnds {
         })
     }
 
-    /// Takes the next row, with its time if a duration cuts.
-    pub fn add(&mut self, time: i64) {
+    /// Takes the next rows, with their times if a duration cuts.
+    pub fn add_all(&mut self, times: impl ExactSizeIterator<Item = i64>) {
+        match self.window {
+            None => self.rows += times.len(),
+            Some(_) => times.for_each(|time| self.add(time)),
+        }
+    }
+
+    /// Takes the next row.
+    fn add(&mut self, time: i64) {
         match self.window {
             None => {}
             Some(Window::Rows(n)) => {

@@ -11,6 +11,9 @@ use crate::keys::{Key, KeyExchange, KeyView, Keys};
 use crate::pipeline::{Field, Pipeline};
 use crate::spill::{Column, Room};
 
+/// Times that one core looks at at a time.
+const STRETCH: usize = 1 << 15;
+
 /// Of how many rows one time is looked at, to cut times into partitions.
 const SAMPLED: usize = 256;
 
@@ -56,6 +59,10 @@ impl Piece<'_> {
     pub fn len(&self) -> usize {
         self.identity.len()
     }
+
+    pub fn is_empty(&self) -> bool {
+        self.identity.is_empty()
+    }
 }
 
 impl<'a> Precedence<'a> {
@@ -70,13 +77,13 @@ impl<'a> Precedence<'a> {
         let column = if keys.shape().time.is_some() { Key::Time } else { Key::InputRow };
         keys.each_piece(&[column], |first, view| {
             let Some(time) = &view.time else {
-                (0..view.len()).for_each(|_| ends.add(0));
+                ends.add_all((0..view.len()).map(|_| 0));
                 return Ok(());
             };
-            is_sorted &= last <= time.first().copied().unwrap_or(last) && time.is_sorted();
+            is_sorted = is_sorted && last <= time.first().copied().unwrap_or(last) && are_sorted(time);
             last = time.last().copied().unwrap_or(last);
             if is_sorted {
-                time.iter().for_each(|time| ends.add(*time));
+                ends.add_all(time.iter().copied());
             }
             sample.extend((0..time.len()).step_by(SAMPLED).map(|at| (time[at], (first + at) as u32)));
             Ok(())
@@ -115,6 +122,16 @@ impl<'a> Precedence<'a> {
             }),
         }
     }
+}
+
+/// Whether times ascend; several cores look.
+fn are_sorted(times: &[i64]) -> bool {
+    let ascend = |(at, some): (usize, &[i64])| {
+        let next = times.get(at * STRETCH + some.len());
+        some.windows(2).fold(true, |ascend, pair| ascend & (pair[0] <= pair[1]))
+            && next.is_none_or(|next| some.last() <= Some(next))
+    };
+    times.par_chunks(STRETCH).enumerate().all(ascend)
 }
 
 /// The codes of a field, taken out of a view.
@@ -160,7 +177,7 @@ fn sorted(
         let mut order: Vec<u32> = (0..view.len() as u32).collect();
         // Stable, so input order decides between equal times; and quick where logs come nearly in order.
         order.par_sort_by_key(|at| time[*at as usize]);
-        order.iter().for_each(|at| ends.add(time[*at as usize]));
+        ends.add_all(order.iter().map(|at| time[*at as usize]));
         let pick = |codes: &[u32]| order.par_iter().map(|at| codes[*at as usize]).collect::<Vec<u32>>();
         sorted.identity.append(pick(&view.identity.rows))?;
         if deciding.is_some() {

@@ -65,14 +65,15 @@ impl<'a> RequestRows<'a> {
             Rows::Held(sorted.places.par_iter().map(|at| piece.row(*at as usize)).collect())
         } else {
             let mut parted: Exchange<[u32; 4]> = Exchange::new(number, 4, room);
-            for start in places.clone().step_by(room.rows_at_a_time()) {
-                let piece = keys.piece(start..places.end.min(start + room.rows_at_a_time()))?;
-                parted.scatter(piece.len(), |at| {
+            parted.scatter_pieces(places, |places| {
+                let piece = keys.piece(places.clone())?;
+                let record = |(at, place): (usize, usize)| {
                     let code = piece.deciding[at];
                     let part = (u64::from(code) * number as u64 / requests as u64) as usize;
-                    (part, [code, (start + at) as u32, piece.row(at), piece.identity[at]])
-                })?;
-            }
+                    (part, [code, place as u32, piece.row(at), piece.identity[at]])
+                };
+                Ok(places.enumerate().map(record).collect())
+            })?;
             parted.file_rest()?;
             let mut firsts = vec![0];
             for part in 0..number {

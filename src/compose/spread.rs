@@ -13,6 +13,9 @@ const PIECE: usize = 1 << 18;
 /// Columns of the matrix that are turned at a time: what they bring to a batch fills a line of the caches.
 const TILE: usize = 16;
 
+/// Units that are read at a time, of which only some are asked for.
+const AT_ONCE: usize = 1 << 15;
+
 /// The rows of a pool, which come identity by identity.
 pub struct Spread<'a> {
     deal: Deal,
@@ -129,8 +132,14 @@ fn turned(matrix: &Column<u32>, full: usize, units: usize, batches: std::ops::Ra
     let mut turned = vec![0; batches.len() * units];
     for first in (0..units).step_by(TILE) {
         let blocks = first..(first + TILE).min(units);
-        let read = |block: usize| matrix.read(block * full + batches.start..block * full + batches.end);
-        let columns = blocks.clone().map(read).collect::<Result<Vec<_>>>()?;
+        let read = |blocks: std::ops::Range<usize>| {
+            matrix.read(blocks.start * full + batches.start..(blocks.end - 1) * full + batches.end)
+        };
+        // What lies between the columns is read with them, unless it is much.
+        let each = if blocks.len() * full <= AT_ONCE { blocks.len() } else { 1 };
+        let stretches = blocks.clone().step_by(each).map(|block| read(block..block + each));
+        let stretches = stretches.collect::<Result<Vec<_>>>()?;
+        let columns = stretches.iter().flat_map(|stretch| stretch.chunks(full)).collect::<Vec<_>>();
         for (at, batch) in turned.chunks_exact_mut(units).enumerate() {
             batch[blocks.clone()].iter_mut().zip(&columns).for_each(|(unit, column)| *unit = column[at]);
         }

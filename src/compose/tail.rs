@@ -10,15 +10,15 @@ use super::composer::Composer;
 use super::rng::Rng;
 use crate::error::Result;
 use crate::keys::Key;
-use crate::pipeline::{Field, Mode, Remainder, Scarce};
+use crate::pipeline::{Remainder, Scarce};
 use crate::spill::Exchange;
 
 /// A row that is placed.
 pub(super) struct Standing<'a> {
     pub row: u32,
-    /// Codes; the request's is 0 where none is mapped.
     pub identity: u32,
-    pub request: u32,
+    /// The code of what stands side by side; 0 where nothing need.
+    pub together: u32,
     /// Ascending.
     pub positions: &'a [u32],
 }
@@ -53,9 +53,9 @@ impl Composer<'_> {
         }
     }
 
-    /// Shuffles the slots behind a batch's groups, unless requests stay together.
+    /// Shuffles the slots behind a batch's groups, unless some rows stay together.
     fn shuffle(&self, rows: &mut [u32]) {
-        if self.p.mode == Mode::RequestPacked {
+        if self.together.is_some() {
             return;
         }
         let grouped = self.head.grouped.get(self.batches()).map_or(0, |rows| *rows as usize);
@@ -97,12 +97,14 @@ impl Composer<'_> {
         let number = self.room.partitions(rows);
         let size = rows.div_ceil(number).max(1);
         let mut parted: Exchange<[u32; 2]> = Exchange::new(number, 4, self.room);
-        for start in positions.clone().step_by(PIECE) {
-            let placed = self.order.read(start..positions.end.min(start + PIECE))?;
-            parted.scatter(placed.len(), |at| (placed[at] as usize / size, [placed[at], (start + at) as u32]))?;
-        }
+        parted.scatter_pieces(positions, |positions| {
+            let placed = self.order.read(positions.clone())?;
+            let record = |(row, at): (&u32, usize)| (*row as usize / size, [*row, at as u32]);
+            Ok(placed.iter().zip(positions).map(record).collect())
+        })?;
         let first = self.order.len();
         parted.scatter(tail.len(), |at| (tail[at] as usize / size, [tail[at], (first + at) as u32]))?;
+        let columns: Vec<Key> = self.together.iter().cloned().map(Key::Code).chain([Key::IDENTITY]).collect();
         let mut own = Vec::new();
         for part in 0..number {
             let records = parted.take(part)?;
@@ -110,7 +112,8 @@ impl Composer<'_> {
                 continue;
             }
             let rows = part * size..rows.min((part + 1) * size);
-            let view = self.keys.view(rows.clone(), &[Key::IDENTITY, Key::Code(Field::Request)])?;
+            let view = self.keys.view(rows.clone(), &columns)?;
+            let together = self.together.as_ref().and_then(|field| view.codes(field));
             let placed: Vec<u32> = records.par_iter().map(|[row, _]| *row).collect();
             let sorted = by_code(&placed, rows.start as u32..rows.end as u32);
             let mut at = sorted.places.iter();
@@ -121,7 +124,7 @@ impl Composer<'_> {
                 each(&Standing {
                     row,
                     identity: view.identity.rows[at],
-                    request: view.request.as_ref().map_or(0, |codes| codes.rows[at]),
+                    together: together.map_or(0, |codes| codes[at]),
                     positions: &own,
                 });
             }

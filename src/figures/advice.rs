@@ -2,9 +2,11 @@
 
 use super::composition::Composition;
 use super::shares::rule_shares;
+use crate::compose::mode;
 use crate::error::Result;
 use crate::keys::Key;
-use crate::pipeline::{Field, Group, Mode, Pipeline, Rule};
+use crate::negatives::rules;
+use crate::pipeline::{Field, Group, Pipeline};
 
 /// A rule that excludes more than this is hardly meant.
 const MOST_EXCLUDED: f64 = 0.5;
@@ -15,8 +17,8 @@ const MOST_EXCLUDED: f64 = 0.5;
 /// A scratch file that can't be read.
 pub fn warnings(p: &Pipeline, composition: &Composition) -> Result<Vec<String>> {
     let mut lines: Vec<String> = mixed_requests(p, composition).into_iter().collect();
-    lines.extend(items_without_rule(p, composition));
-    for (rule, share) in rule_shares(p, composition)? {
+    lines.extend(items_without_rule(p, composition)?);
+    for (rule, share) in rule_shares(&rules(p)?, composition)? {
         if share.most > MOST_EXCLUDED && share.exact {
             lines.push(format!(
                 "mask.rules: {rule} excludes {:.0} % of all pairs in a random order",
@@ -45,15 +47,12 @@ fn mixed_requests(p: &Pipeline, composition: &Composition) -> Option<String> {
 }
 
 /// Items that come again, and no rule that looks at them.
-fn items_without_rule(p: &Pipeline, composition: &Composition) -> Option<String> {
-    let looks = |rule: &Rule| match rule {
-        Rule::KnownPositive => true,
-        Rule::Same(fields) => fields.contains(&Field::Item),
-    };
+fn items_without_rule(p: &Pipeline, composition: &Composition) -> Result<Option<String>> {
+    let looked_at = rules(p)?.iter().any(|rule| rule.fields().contains(&Field::Item));
     let again = composition.facts.items.rows.iter().any(|rows| *rows > 1);
-    (p.item.is_some() && again && !p.rules.iter().any(looks)).then(|| {
+    Ok((p.item.is_some() && again && !looked_at).then(|| {
         "columns.item is mapped, and no rule of mask.rules looks at it: other rows of an anchor's own item stay its negatives; add \"same:item\" or \"known_positive\"".into()
-    })
+    }))
 }
 
 /// A line for each thing that was asked but can't be reached, with the setting that would do, and for what rules exclude.
@@ -62,7 +61,7 @@ fn items_without_rule(p: &Pipeline, composition: &Composition) -> Option<String>
 /// A scratch file that can't be read.
 pub fn advice(p: &Pipeline, composition: &Composition) -> Result<Vec<String>> {
     let mut lines: Vec<String> = repeats(p, composition).into_iter().collect();
-    for (rule, share) in rule_shares(p, composition)? {
+    for (rule, share) in rule_shares(&rules(p)?, composition)? {
         let most = if share.exact { "about" } else { "at most" };
         lines.push(format!("{rule} excludes {most} {:.3} % of all pairs in a random order", 100.0 * share.most));
     }
@@ -78,7 +77,7 @@ fn repeats(p: &Pipeline, composition: &Composition) -> Option<String> {
     let (counts, n) = (&composition.facts.identities, composition.keys.len() as u64);
     let largest = counts.iter().copied().max().map_or(0, u64::from);
     let full = n / p.batch_size as u64;
-    if p.mode != Mode::UserSpread || p.window.is_some() || full == 0 || largest <= full {
+    if !mode(p).spreads_rows() || p.window.is_some() || full == 0 || largest <= full {
         return None;
     }
     let over = counts.iter().filter(|count| u64::from(**count) > full).count();

@@ -3,14 +3,8 @@
 use super::composition::Composition;
 use crate::error::Result;
 use crate::keys::Key;
-use crate::pipeline::{Field, Pipeline, Rule};
-
-/// A share of all ordered pairs of examples.
-pub struct Share {
-    pub most: f64,
-    /// Whether it is the share, and not only its upper bound.
-    pub exact: bool,
-}
+use crate::negatives::{Pairs, Rule, Share};
+use crate::pipeline::Field;
 
 /// Each rule, as the pipeline file writes it, and what it excludes: Σ c(c−1) ÷ n(n−1) over classes of c examples that agree;
 /// for known positives about Σ (examples of an identity ·
@@ -18,42 +12,38 @@ pub struct Share {
 ///
 /// # Errors
 /// A scratch file that can't be read.
-pub fn rule_shares(p: &Pipeline, composition: &Composition) -> Result<Vec<(String, Share)>> {
-    let share = |rule: &Rule| -> Result<(String, Share)> {
-        let share = match rule {
-            Rule::KnownPositive => Share { most: known_positives(composition), exact: true },
-            Rule::Same(fields) => {
-                let shares = fields.iter().map(|field| agreeing(field, composition)).collect::<Result<Vec<f64>>>()?;
-                Share { most: shares.iter().copied().fold(1.0, f64::min), exact: shares.len() == 1 }
-            }
-        };
-        Ok((rule.text(), share))
-    };
-    p.rules.iter().map(share).collect()
+pub fn rule_shares(rules: &[Box<dyn Rule>], composition: &Composition) -> Result<Vec<(String, Share)>> {
+    rules.iter().map(|rule| Ok((rule.text(), rule.share(composition)?))).collect()
 }
 
-/// The share of pairs that agree in a role or a column.
-fn agreeing(field: &Field, composition: &Composition) -> Result<f64> {
-    let facts = &composition.facts;
-    let pairs = |counts: &mut dyn Iterator<Item = u64>| counts.map(|c| (c * c.saturating_sub(1)) as f64).sum::<f64>();
-    let agreeing = match field {
-        Field::Identity => pairs(&mut facts.identities.iter().map(|c| u64::from(*c))),
-        Field::Item => pairs(&mut facts.items.rows.iter().map(|c| u64::from(*c))),
-        Field::Request => pairs(&mut facts.requests.iter().flatten().map(|c| u64::from(*c))),
-        Field::Label => pairs(&mut facts.labels.iter().copied()),
-        Field::Column(name) => {
-            let columns = &composition.keys.shape().columns;
-            let distinct = columns.iter().find(|(known, _)| known == name).map_or(0, |(_, codes)| codes.len());
-            let mut counts = vec![0u32; distinct];
-            composition.keys.each_piece(&[Key::Code(field.clone())], |_, plane| {
-                let codes = plane.codes(field).unwrap_or_default();
-                codes.iter().for_each(|code| counts[*code as usize] += 1);
-                Ok(())
-            })?;
-            pairs(&mut counts.iter().map(|c| u64::from(*c)))
-        }
-    };
-    Ok(agreeing / all_pairs(composition))
+impl Pairs for Composition {
+    fn agreeing(&self, field: &Field) -> Result<f64> {
+        let facts = &self.facts;
+        let pairs =
+            |counts: &mut dyn Iterator<Item = u64>| counts.map(|c| (c * c.saturating_sub(1)) as f64).sum::<f64>();
+        let agreeing = match field {
+            Field::Identity => pairs(&mut facts.identities.iter().map(|c| u64::from(*c))),
+            Field::Item => pairs(&mut facts.items.rows.iter().map(|c| u64::from(*c))),
+            Field::Request => pairs(&mut facts.requests.iter().flatten().map(|c| u64::from(*c))),
+            Field::Label => pairs(&mut facts.labels.iter().copied()),
+            Field::Column(name) => {
+                let columns = &self.keys.shape().columns;
+                let distinct = columns.iter().find(|(known, _)| known == name).map_or(0, |(_, codes)| codes.len());
+                let mut counts = vec![0u32; distinct];
+                self.keys.each_piece(&[Key::Code(field.clone())], |_, view| {
+                    let codes = view.codes(field).unwrap_or_default();
+                    codes.iter().for_each(|code| counts[*code as usize] += 1);
+                    Ok(())
+                })?;
+                pairs(&mut counts.iter().map(|c| u64::from(*c)))
+            }
+        };
+        Ok(agreeing / all_pairs(self))
+    }
+
+    fn known_positives(&self) -> f64 {
+        known_positives(self)
+    }
 }
 
 fn known_positives(composition: &Composition) -> f64 {

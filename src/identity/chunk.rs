@@ -14,7 +14,7 @@ use super::runs::{KeyColumn, Run};
 use super::times;
 use crate::error::{Error, Place, Result};
 use crate::parallel::in_parallel;
-use crate::pipeline::{Field, Nulls, Pipeline, Rule};
+use crate::pipeline::{Field, Nulls, Pipeline};
 
 /// A row group's key columns, in the order of [`KeyColumns::names`].
 pub struct KeyChunk {
@@ -49,10 +49,7 @@ impl KeyColumns {
     /// `time`: the type that the input has of times, where they are mapped.
     pub fn new(p: &Pipeline, tokenizer: &Tokenizer, time: Option<DataType>) -> Self {
         let mut fields: Vec<Field> = Vec::new();
-        let named = p.rules.iter().flat_map(|r| match r {
-            Rule::Same(fields) => fields.as_slice(),
-            Rule::KnownPositive => &[],
-        });
+        let named = p.rules.iter().flat_map(|rule| &rule.fields);
         let roles = [(Field::Request, !p.request.is_empty()), (Field::Item, p.item.is_some())];
         let mapped = roles.iter().filter(|(_, mapped)| *mapped).map(|(field, _)| field);
         for field in mapped.chain(&p.dedup_key).chain(named) {

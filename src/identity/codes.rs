@@ -18,9 +18,10 @@ const BITS: u32 = 8;
 impl Number for Run {
     const BYTES: usize = 24;
 
-    fn put(self, into: &mut Vec<u8>) {
-        self.token.put(into);
-        [self.row, self.rows].put(into);
+    fn put(self, into: &mut [u8]) {
+        let (token, rows) = into.split_at_mut(u128::BYTES);
+        self.token.put(token);
+        [self.row, self.rows].put(rows);
     }
 
     fn get(bytes: &[u8]) -> Self {

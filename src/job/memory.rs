@@ -6,12 +6,13 @@ use super::items::item_column;
 use super::origin::Origin;
 use super::prepare::Prepared;
 use crate::allocator::KEPT;
+use crate::compose::mode;
 use crate::dataset::Cuts;
 use crate::figures::Composition;
 use crate::keys::Codes;
-use crate::negatives::Positives;
+use crate::negatives::{Positives, need_positives};
 use crate::payload::KEEP_WHOLE;
-use crate::pipeline::{Encoding, Mode, Pipeline, Rule};
+use crate::pipeline::{Encoding, Field, Pipeline};
 use crate::schema::bitmap_bytes;
 use crate::source::Source;
 use crate::spill::{MOST_PARTITIONS, half_of_free};
@@ -36,7 +37,7 @@ pub struct Budget {
 
 /// A row group's bitmaps where hardly any are the same.
 fn bitmaps(p: &Pipeline, rows: u64) -> u64 {
-    if p.encoding != Encoding::Bitmap || !p.rules.contains(&Rule::KnownPositive) {
+    if p.encoding != Encoding::Bitmap || !need_positives(p) {
         return 0;
     }
     bitmap_bytes(p.batch_size) as u64 * p.row_group_rows.min(rows)
@@ -119,9 +120,9 @@ pub fn payload_bytes(p: &Pipeline, prepared: &Prepared) -> PayloadBytes {
     let mut bytes = PayloadBytes { whole: 0, in_parts: 0 };
     for (column, field) in source.carried() {
         let decoded = source.decoded_bytes(*column);
-        let (whole, in_parts) = match (Origin::of(p, field.name()), p.mode) {
+        let (whole, in_parts) = match (Origin::of(p, field.name()), mode(p).together()) {
             (Origin::Row, _) => (rows, rows),
-            (_, Mode::RequestPacked) => (requests, requests),
+            (_, Some(Field::Request)) => (requests, requests),
             // The rows of a request may stand in as many parts.
             _ => (requests, rows),
         };
@@ -161,7 +162,8 @@ impl KeyBytes {
             + distinct(shape.request.as_ref()) * 16
             + prepared.composition.positives.as_ref().map_or(0, Positives::bytes);
         // Requests' shapes, order and places, while they are packed.
-        let packing = if p.mode == Mode::RequestPacked { distinct(shape.request.as_ref()) * 84 } else { 0 };
+        let packing =
+            if mode(p).deciding() == Some(Field::Request) { distinct(shape.request.as_ref()) * 84 } else { 0 };
         // Statistics of the output's batches, and of the input's order; a pool and a row for each dropped example.
         let both = by_value + 2 * (head.batches() * size_of::<BatchStats>()) as u64;
         let (composing, held) = match prepared.composition.room.is_on_file() {

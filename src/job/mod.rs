@@ -23,8 +23,8 @@ use crate::allocator;
 use crate::dataset::{self, Cuts, Manifest, ShardWriter};
 use crate::error::Result;
 use crate::figures::{Composition, Measuring, baselines};
-use crate::negatives::LogQOfBatches;
-use crate::pipeline::{Pipeline, Rule};
+use crate::negatives::{LogQOfBatches, need_positives};
+use crate::pipeline::Pipeline;
 use crate::progress::Progress;
 use crate::schema;
 use crate::stats::sampled_batches;
@@ -57,7 +57,7 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
     let mut prepared = prepare(p, settings, progress)?;
     let budget = memory::budget(p, &prepared, settings.memory);
     // Known positives that only a sample of batches asks for are kept for its identities alone, once these are known.
-    let asked = p.positives || p.rules.contains(&Rule::KnownPositive);
+    let asked = p.positives || need_positives(p);
     let mut known = if asked { None } else { prepared.composition.positives.take() };
     let Prepared { source, composition, .. } = &prepared;
     let Composition { composed, positives, .. } = composition;

@@ -2,8 +2,10 @@
 
 use arrow::datatypes::DataType;
 
+use crate::compose;
 use crate::error::{Error, Result};
 use crate::identity::{Kind, TAKEN, Tokenizer, role_kind, tick};
+use crate::negatives;
 use crate::pipeline::{Hash, Pipeline, TimeUnit};
 use crate::progress::Progress;
 use crate::source::{self, InputColumn, Source};
@@ -21,6 +23,8 @@ pub struct Job {
 /// # Errors
 /// A pipeline that does not fit the input, an input that is not readable as one table, or a key file that is refused.
 pub fn open(p: &Pipeline, progress: &Progress) -> Result<Job> {
+    compose::mode(p).check(p)?;
+    negatives::rules(p)?;
     let tokenizer = match (p.hash, &p.key_file) {
         (Hash::Blake3, Some(key_file)) => Tokenizer::blake3(key_file)?,
         _ => Tokenizer::xxh3(),

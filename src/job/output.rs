@@ -16,9 +16,9 @@ use super::routes::Purpose;
 use super::row_sources::RowSources;
 use crate::dataset::{ColumnHints, RowGroupColumns, TRIAL_ROWS, leaf_storage, writer_properties};
 use crate::error::{Error, Place, Result};
-use crate::negatives::{BatchColumns, Columns, LogQOfBatches, Positives};
+use crate::negatives::{BatchColumns, Columns, LogQOfBatches, Positives, Rule, need_positives, rules};
 use crate::payload::{Constancy, DecodedColumn, KeyRange, Payload, RequestRows, WantedRow};
-use crate::pipeline::{Pipeline, Rule};
+use crate::pipeline::Pipeline;
 use crate::schema::{self, bitmap_bytes};
 use crate::source::{InputColumn, Order, PLACE, Source};
 use crate::stats::BatchStats;
@@ -53,6 +53,7 @@ pub struct Output<'a> {
     fields: Vec<FieldRef>,
     /// Where one is mapped.
     item: Option<InputColumn>,
+    rules: Vec<Box<dyn Rule>>,
     positives: Option<&'a Positives>,
     /// Where an item is mapped.
     log_q: Option<LogQOfBatches>,
@@ -88,6 +89,7 @@ impl<'a> Output<'a> {
             carried,
             fields,
             item: item_column(p, source)?,
+            rules: rules(p)?,
             positives: None,
             log_q,
             sampled: Vec::new(),
@@ -144,7 +146,7 @@ impl<'a> Output<'a> {
         // Half of a row group's bitmaps: with more distinct ones, a dictionary is not worth its indices.
         let limit = bitmap_bytes(p.batch_size).saturating_mul(first.len() * p.slice()) / 2;
         let mut bitmaps = vec![(schema::SAME_USER, limit)];
-        if !p.rules.contains(&Rule::KnownPositive) {
+        if !need_positives(p) {
             bitmaps.push((schema::NEGATIVES, limit));
         }
         let hints = ColumnHints { leaves, dates_as_days: source.dates_as_days(), bitmaps };
@@ -225,6 +227,7 @@ impl<'a> Output<'a> {
             pipeline: self.pipeline,
             plane: &part.keys.view,
             plan: &part.keys.plan,
+            rules: &self.rules,
             positives: self.positives,
             log_q: log_q.as_deref(),
             sampled: &self.sampled,

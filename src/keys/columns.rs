@@ -3,14 +3,17 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use super::key::Key;
 use super::view::KeyView;
 use crate::error::Result;
+use crate::parallel::in_turn;
 use crate::pipeline::Field;
 use crate::spill::{Column, Room};
 
 /// Rows that are read at a time.
-const PIECE: usize = 1 << 18;
+const PIECE: usize = 1 << 17;
 
 /// All keys, in input order.
 pub struct Keys {
@@ -80,26 +83,29 @@ impl Keys {
     ///
     /// # Errors
     /// A scratch file that can't be read.
-    pub fn view(&self, rows: Range<usize>, columns: &[Key]) -> Result<KeyView<'_>> {
+    pub fn view<'a>(&'a self, rows: Range<usize>, columns: &[Key]) -> Result<KeyView<'a>> {
         let wanted = |key: &Key| columns.contains(key);
-        let mut view = self.shape.only(columns);
-        for (field, codes) in view.codes_mut() {
-            if field == Field::Identity && !wanted(&Key::IDENTITY) {
-                continue;
-            }
-            if let Some((_, column)) = self.codes.iter().find(|(name, _)| *name == field) {
+        let mut view: KeyView<'a> = self.shape.only(columns);
+        // Columns on file are read side by side.
+        let read = |(field, codes): (Field, &mut Cow<'a, [u32]>)| -> Result<()> {
+            let column = self.codes.iter().find(|(name, _)| *name == field);
+            if let Some((_, column)) = column.filter(|_| field != Field::Identity || wanted(&Key::IDENTITY)) {
                 *codes = column.read(rows.clone())?;
             }
-        }
-        if wanted(&Key::InputRow) {
-            view.input_row = self.input_row.read(rows.clone())?;
-        }
-        if let Some(time) = self.time.as_ref().filter(|_| wanted(&Key::Time)) {
-            view.time = Some(time.read(rows.clone())?);
-        }
-        if let Some(positive) = self.positive.as_ref().filter(|_| wanted(&Key::Positive)) {
-            view.positive = Some(positive.read(rows)?);
-        }
+            Ok(())
+        };
+        let others = || -> Result<_> {
+            let input_row = wanted(&Key::InputRow).then(|| self.input_row.read(rows.clone())).transpose()?;
+            let time = self.time.as_ref().filter(|_| wanted(&Key::Time));
+            let positive = self.positive.as_ref().filter(|_| wanted(&Key::Positive));
+            let time = time.map(|time| time.read(rows.clone())).transpose()?;
+            Ok((input_row, time, positive.map(|positive| positive.read(rows.clone())).transpose()?))
+        };
+        let (codes, others) = rayon::join(|| view.codes_mut().into_par_iter().try_for_each(read), others);
+        codes?;
+        let (input_row, time, positive) = others?;
+        view.input_row = input_row.unwrap_or_default();
+        (view.time, view.positive) = (time.or(view.time), positive.or(view.positive));
         Ok(view)
     }
 
@@ -113,13 +119,18 @@ impl Keys {
         self.view(rows, &columns)
     }
 
-    /// Calls `each` with these columns of all rows in pieces, each with its first row.
+    /// Calls `each` with these columns of all rows in pieces, each with its first row; the next ones are read meanwhile.
     ///
     /// # Errors
     /// A scratch file that can't be read, or what `each` says.
-    pub fn each_piece(&self, columns: &[Key], mut each: impl FnMut(usize, &KeyView<'_>) -> Result<()>) -> Result<()> {
-        let pieces = (0..self.len()).step_by(PIECE);
-        pieces.into_iter().try_for_each(|start| each(start, &self.view(start..self.len().min(start + PIECE), columns)?))
+    pub fn each_piece(
+        &self,
+        columns: &[Key],
+        mut each: impl FnMut(usize, &KeyView<'_>) -> Result<()> + Send,
+    ) -> Result<()> {
+        let starts: Vec<usize> = (0..self.len()).step_by(PIECE).collect();
+        let read = |start: &usize| Ok((*start, self.view(*start..self.len().min(start + PIECE), columns)?));
+        in_turn(&starts, read, |(start, view)| each(start, &view))
     }
 
     /// Identities of these rows.

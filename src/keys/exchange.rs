@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::view::KeyView;
 use crate::error::Result;
-use crate::spill::{Exchange, Room};
+use crate::spill::{Exchange, Room, by_partition};
 
 /// Keys by partition: rows come in any order, each with a number of its own.
 pub struct KeyExchange {
@@ -19,7 +19,34 @@ pub struct KeyExchange {
     positive: Option<Exchange<bool>>,
 }
 
+/// Rows of keys, partition by partition, ready to be appended.
+pub struct SortedKeys {
+    /// Where each partition's rows end.
+    ends: Vec<usize>,
+    numbers: Vec<u32>,
+    view: KeyView<'static>,
+}
+
+impl SortedKeys {
+    /// Rows of a view for some of `partitions`: (partition, number, row).
+    pub fn new(rows: &[(u32, u32, u32)], view: &KeyView<'_>, partitions: usize) -> Self {
+        let (places, ends) = by_partition(rows.iter().map(|(partition, ..)| *partition as usize), partitions);
+        let of = |at: &u32| rows[*at as usize];
+        let picked: Vec<u32> = places.iter().map(|at| of(at).2).collect();
+        SortedKeys { ends, numbers: places.iter().map(|at| of(at).1).collect(), view: view.gather(&picked) }
+    }
+}
+
 impl KeyExchange {
+    /// `number` partitions of rows with the columns of `like` and their rows in the input, of which up to a `share`-th of the room is
+    /// held.
+    pub fn with_input_rows(like: &KeyView<'_>, number: usize, share: u64, room: &Room) -> Self {
+        let mut exchange = KeyExchange::new(like, number, share, room);
+        let columns = exchange.codes.len() as u64 + 4;
+        exchange.input_row = Some(Exchange::new(number, share * columns, room));
+        exchange
+    }
+
     /// `number` partitions of rows with the columns of `like`, of which up to a `share`-th of the room is held.
     pub fn new(like: &KeyView<'_>, number: usize, share: u64, room: &Room) -> Self {
         let mut shape = like.without_rows();
@@ -28,7 +55,7 @@ impl KeyExchange {
         let share = share * (columns as u64 + 4);
         KeyExchange {
             number: Exchange::new(number, share, room),
-            input_row: (!like.input_row.is_empty()).then(|| Exchange::new(number, share, room)),
+            input_row: None,
             codes: (0..columns).map(|_| Exchange::new(number, share, room)).collect(),
             time: shape.time.as_ref().map(|_| Exchange::new(number, share / 2, room)),
             positive: shape.positive.as_ref().map(|_| Exchange::new(number, share, room)),
@@ -36,35 +63,37 @@ impl KeyExchange {
         }
     }
 
-    /// Appends rows of a view with the same columns, each to its partition: (partition, number, row). Columns go side by side.
+    /// Appends rows of a view with the same columns, each to its partition: (partition, number, row).
     ///
     /// # Errors
     /// A scratch file that can't be written.
     pub fn extend(&mut self, rows: &[(u32, u32, u32)], view: &KeyView<'_>) -> Result<()> {
-        fn hand_out<T: crate::spill::Number>(
-            to: &mut Exchange<T>,
-            rows: &[(u32, u32, u32)],
-            value: impl Fn(&(u32, u32, u32)) -> T + Sync,
-        ) -> Result<()> {
-            to.scatter(rows.len(), |at| (rows[at].0 as usize, value(&rows[at])))
-        }
+        self.append(&SortedKeys::new(rows, view, self.len()))
+    }
+
+    /// Appends rows that come partition by partition. Columns go side by side.
+    ///
+    /// # Errors
+    /// A scratch file that can't be written.
+    pub fn append(&mut self, rows: &SortedKeys) -> Result<()> {
+        let SortedKeys { ends, numbers, view } = rows;
         let mut columns: Vec<Box<dyn FnOnce() -> Result<()> + Send + '_>> = Vec::new();
         let number = &mut self.number;
-        columns.push(Box::new(|| hand_out(number, rows, |(_, number, _)| *number)));
+        columns.push(Box::new(|| number.append_sorted(numbers, ends)));
         if let Some(to) = &mut self.input_row {
-            columns.push(Box::new(|| hand_out(to, rows, |(.., row)| view.input_row[*row as usize])));
+            columns.push(Box::new(|| to.append_sorted(&view.input_row, ends)));
         }
         let mut shape = self.shape.without_rows();
         for ((field, _), to) in shape.codes_mut().into_iter().zip(&mut self.codes) {
             if let Some(codes) = view.codes(&field).filter(|codes| !codes.is_empty()) {
-                columns.push(Box::new(move || hand_out(to, rows, |(.., row)| codes[*row as usize])));
+                columns.push(Box::new(move || to.append_sorted(codes, ends)));
             }
         }
         if let (Some(to), Some(time)) = (&mut self.time, &view.time) {
-            columns.push(Box::new(move || hand_out(to, rows, |(.., row)| time[*row as usize])));
+            columns.push(Box::new(move || to.append_sorted(time, ends)));
         }
         if let (Some(to), Some(positive)) = (&mut self.positive, &view.positive) {
-            columns.push(Box::new(move || hand_out(to, rows, |(.., row)| positive[*row as usize])));
+            columns.push(Box::new(move || to.append_sorted(positive, ends)));
         }
         columns.into_par_iter().try_for_each(|column| column())
     }

@@ -10,6 +10,6 @@ mod key;
 mod view;
 
 pub use columns::Keys;
-pub use exchange::KeyExchange;
+pub use exchange::{KeyExchange, SortedKeys};
 pub use key::Key;
 pub use view::{Codes, KeyView, Labels, from_ordered_bits, ordered_bits};

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use super::key::Key;
 use crate::pipeline::Field;
 
@@ -184,11 +186,20 @@ impl<'a> KeyView<'a> {
         if !self.input_row.is_empty() {
             view.input_row = pick(&self.input_row, rows);
         }
-        view.time = self.time.as_ref().map(|time| pick(time, rows));
-        view.positive = self.positive.as_ref().map(|positive| pick(positive, rows));
-        for (field, codes) in view.codes_mut() {
-            *codes = self.codes(&field).map_or(Cow::Owned(Vec::new()), |codes| pick(codes, rows));
-        }
+        let others = || {
+            let positive = self.positive.as_ref().map(|positive| pick(positive, rows));
+            (self.time.as_ref().map(|time| pick(time, rows)), positive)
+        };
+        let codes = || {
+            view.codes_mut().into_par_iter().for_each(|(field, codes)| {
+                *codes = match self.codes(&field) {
+                    Some(own) if !own.is_empty() => pick(own, rows),
+                    _ => Cow::Owned(Vec::new()),
+                };
+            });
+        };
+        let ((), (time, positive)) = rayon::join(codes, others);
+        (view.time, view.positive) = (time, positive);
         view
     }
 

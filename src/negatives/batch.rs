@@ -2,11 +2,11 @@
 
 use super::bits::Bits;
 use super::class_bits::ClassBits;
-use super::known_positive::{BatchItems, Positives};
+use super::positives::Positives;
+use super::rules::{BatchKeys, Exclusions, Rule};
 use crate::classes::Classes;
 use crate::compose::Plan;
 use crate::keys::KeyView;
-use crate::pipeline::{Field, Pipeline, Rule};
 
 /// What a batch's rows have in common, ready to give the mask of each row.
 pub struct BatchMasks<'a> {
@@ -14,13 +14,8 @@ pub struct BatchMasks<'a> {
     /// When `columns.item` is mapped.
     pub items: Option<Classes>,
     rows: usize,
-    /// Whether `same:identity` is among the rules.
-    same_user: bool,
-    same: Vec<ClassBits>,
-    /// Identity codes by user slot, with what `known_positive` needs.
-    known: Option<(Vec<u32>, BatchItems<'a>)>,
-    /// What an identity's rows have in common is worked out once, for identities with several rows.
-    shared: Vec<Option<Bits>>,
+    /// Of all rules.
+    exclusions: Vec<Box<dyn Exclusions + 'a>>,
     excluded: Bits,
 }
 
@@ -33,60 +28,34 @@ pub struct RowMask<'a> {
 }
 
 impl<'a> BatchMasks<'a> {
-    /// `positives` must be there if the pipeline has the rule `known_positive`.
+    /// `positives` must be there if one of the rules needs them.
     pub fn new(
-        p: &Pipeline,
-        plane: &KeyView<'_>,
-        plan: &Plan<'_>,
+        rules: &[Box<dyn Rule>],
+        view: &'a KeyView<'a>,
+        plan: &'a Plan<'a>,
         positives: Option<&'a Positives>,
         batch: usize,
     ) -> Self {
         let rows = plan.batch(batch);
         let classes = |codes: &[u32]| Classes::new(rows.iter().map(|row| u64::from(codes[*row as usize])));
-        let users = classes(&plane.identity.rows);
-        let items = plane.item.as_ref().map(|item| classes(&item.rows));
-        let identity = Rule::Same(vec![Field::Identity]);
-        // As many as there are words, which are counted when they are set.
-        let large = rows.len().div_ceil(64) + 1;
-        let mut same: Vec<ClassBits> = Vec::new();
-        for rule in p.rules.iter().filter(|r| **r != identity) {
-            let Rule::Same(fields) = rule else { continue };
-            let agreeing = fields.iter().filter_map(|f| plane.codes(f)).map(classes).reduce(|a, b| a.and(&b));
-            same.extend(agreeing.map(|classes| ClassBits::new(classes, large)));
-        }
+        let users = classes(&view.identity.rows);
+        let items = view.item.as_ref().map(|item| classes(&item.rows));
+        let keys = BatchKeys { view, rows, users: &users, items: items.as_ref(), positives };
+        let mut exclusions: Vec<Box<dyn Exclusions + 'a>> =
+            rules.iter().flat_map(|rule| rule.exclusions(&keys)).collect();
         if !plan.copy.is_empty() {
-            same.push(ClassBits::new(Classes::new(rows.iter().map(|row| u64::from(*row))), large));
+            // An anchor's own example is no negative of it.
+            exclusions.push(Box::new(ClassBits::of_large(Classes::new(rows.iter().map(|row| u64::from(*row))))));
         }
-        let known = match (positives, &items) {
-            (Some(positives), Some(items)) if p.rules.contains(&Rule::KnownPositive) => {
-                let first = (0..users.len() as u32).map(|u| rows[users.members(u)[0] as usize]);
-                let codes = first.map(|row| plane.identity.rows[row as usize]).collect();
-                Some((codes, BatchItems::new(positives, items.clone())))
-            }
-            _ => None,
-        };
-        BatchMasks {
-            rows: rows.len(),
-            same_user: p.rules.contains(&identity),
-            shared: vec![None; users.len()],
-            excluded: Bits::zero(rows.len()),
-            users,
-            items,
-            same,
-            known,
-        }
+        BatchMasks { rows: rows.len(), excluded: Bits::zero(rows.len()), users, items, exclusions }
     }
 
-    /// Slots whose masks are the same, but for the anchor's own bit: each rule puts them in one class. With a rule at all,
-    /// they exclude one another.
+    /// Slots whose masks are the same, but for the anchor's own bit. With a rule at all, they exclude one another.
     pub fn kinds(&self) -> Classes {
-        let users = (self.same_user || self.known.is_some()).then_some(&self.users);
-        let items = self.items.as_ref().filter(|_| self.known.is_some());
-        let classes: Vec<&Classes> =
-            users.into_iter().chain(items).chain(self.same.iter().map(|s| &s.classes)).collect();
-        match classes.as_slice() {
-            [] => Classes::new((0..self.rows).map(|slot| slot as u64)),
-            [first, others @ ..] => others.iter().fold(Classes::clone(first), |all, next| all.and(next)),
+        let mut all = self.exclusions.iter().map(|exclusions| exclusions.classes());
+        match all.next() {
+            None => Classes::new((0..self.rows).map(|slot| slot as u64)),
+            Some(first) => all.fold(first.clone(), |kinds, next| kinds.and(next)),
         }
     }
 
@@ -100,34 +69,13 @@ impl<'a> BatchMasks<'a> {
 
     /// The union of all rules for the anchor at `slot`.
     pub fn row(&mut self, slot: u32) -> RowMask<'_> {
-        let user = self.users.of[slot as usize];
         self.excluded.clear();
-        if self.users.members(user).len() == 1 {
-            self.add_shared_into_excluded(user);
-        } else {
-            if self.shared[user as usize].is_none() {
-                self.add_shared_into_excluded(user);
-                self.shared[user as usize] = Some(self.excluded.clone());
-            }
-            if let Some(shared) = &self.shared[user as usize] {
-                self.excluded.copy_from(shared);
-            }
-        }
-        self.same.iter().for_each(|same| same.set(same.classes.of[slot as usize], &mut self.excluded));
-        if let Some((_, items)) = &self.known {
-            items.exclude_same(slot, &mut self.excluded);
+        for exclusions in &mut self.exclusions {
+            let class = exclusions.classes().of[slot as usize];
+            exclusions.exclude(class, &mut self.excluded);
         }
         let others = self.excluded.count() - u32::from(self.excluded.get(slot));
         let valid = self.rows as u32 - 1 - others;
         RowMask { excluded: &self.excluded, valid }
-    }
-
-    fn add_shared_into_excluded(&mut self, user: u32) {
-        if self.same_user {
-            self.users.members(user).iter().for_each(|s| self.excluded.set(*s));
-        }
-        if let Some((codes, items)) = &self.known {
-            items.exclude(codes[user as usize], &mut self.excluded);
-        }
     }
 }

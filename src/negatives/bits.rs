@@ -39,6 +39,15 @@ impl Bits {
         &self.words
     }
 
+    /// Sets what is set in other bits over as many slots.
+    pub fn add(&mut self, other: &Bits) {
+        if self.ones == 0 {
+            self.copy_from(other);
+        } else {
+            self.fill(|words| words.iter_mut().zip(&other.words).for_each(|(own, other)| *own |= other));
+        }
+    }
+
     /// Becomes a copy of bits over as many slots.
     pub fn copy_from(&mut self, other: &Bits) {
         self.words.copy_from_slice(&other.words);

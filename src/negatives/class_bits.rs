@@ -10,6 +10,12 @@ pub struct ClassBits {
 }
 
 impl ClassBits {
+    /// Classes of as many slots as there are words, which are counted when they are set, or more get bits.
+    pub fn of_large(classes: Classes) -> Self {
+        let large = classes.of.len().div_ceil(64) + 1;
+        ClassBits::new(classes, large)
+    }
+
     /// Classes of `large` slots or more get bits.
     pub fn new(classes: Classes, large: usize) -> Self {
         let slots = classes.of.len();

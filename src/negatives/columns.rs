@@ -8,9 +8,10 @@ use arrow::datatypes::DataType;
 
 use super::batch::BatchMasks;
 use super::false_negatives::false_negatives;
-use super::known_positive::Positives;
 use super::log_q::LogQ;
 use super::patterns::{Patterns, measure};
+use super::positives::Positives;
+use super::rules::Rule;
 use super::slot_lists::written_out;
 use crate::classes::Classes;
 use crate::compose::Plan;
@@ -25,6 +26,8 @@ pub struct Columns<'a> {
     pub pipeline: &'a Pipeline,
     pub plane: &'a KeyView<'a>,
     pub plan: &'a Plan<'a>,
+    /// Of the mask.
+    pub rules: &'a [Box<dyn Rule>],
     pub positives: Option<&'a Positives>,
     /// Where an item is mapped.
     pub log_q: Option<&'a LogQ>,
@@ -81,7 +84,7 @@ impl Columns<'_> {
     }
 
     fn masks(&self, batch: usize) -> (BatchMasks<'_>, BatchStats) {
-        let masks = BatchMasks::new(self.pipeline, self.plane, self.plan, self.positives, batch);
+        let masks = BatchMasks::new(self.rules, self.plane, self.plan, self.positives, batch);
         let stats = BatchStats::of(self.pipeline, self.plane, batch, self.plan.batch(batch), &masks.users);
         let copies = self.plan.copies(batch).iter().filter(|ordinal| **ordinal > 0).count() as u32;
         (masks, BatchStats { copies, ..stats })

@@ -1,8 +1,9 @@
 //! What a batch's masks hide of its false negatives.
 
 use super::batch::BatchMasks;
+use super::batch_items::BatchItems;
 use super::bits::Bits;
-use super::known_positive::{BatchItems, Positives};
+use super::positives::Positives;
 use crate::stats::FalseNegatives;
 
 /// Counts the false negatives of a batch by known positives, whatever the rules of the mask are. `codes` are its rows' identities,
@@ -22,7 +23,7 @@ pub fn false_negatives(
         items.exclude(codes[members[0] as usize], &mut of_user);
         for slot in members.into_iter().filter(|slot| anchors[*slot as usize]) {
             known.copy_from(&of_user);
-            items.exclude_same(slot, &mut known);
+            items.exclude_item(items.classes().of[slot as usize], &mut known);
             // The row itself has its own item, and is no candidate.
             let excluded = masks.row(slot).excluded;
             let hidden = known.overlap(excluded) - u64::from(excluded.get(slot));

@@ -5,19 +5,22 @@
 //! example; nothing quadratic but the bits themselves.
 
 mod batch;
+mod batch_items;
 mod bits;
 mod class_bits;
 mod columns;
 mod false_negatives;
-mod known_positive;
 mod log_q;
 mod log_q_of_batches;
 mod patterns;
+mod positives;
+mod rules;
 mod slot_lists;
 
 pub use bits::{Bits, set_bits};
-
 pub use columns::{BatchColumns, Columns};
-pub use known_positive::Positives;
+
 pub use log_q::{LogQ, ln_share};
 pub use log_q_of_batches::LogQOfBatches;
+pub use positives::Positives;
+pub use rules::{BatchKeys, Exclusions, Pairs, Rule, Share, need_positives, rules};

@@ -15,7 +15,7 @@ pub trait Examples: Sync {
     /// Number of requests.
     fn number(&self) -> usize;
     /// Brings the requests of all examples in turn.
-    fn each_piece(&self, each: &mut dyn FnMut(&[u32])) -> Result<()>;
+    fn each_piece(&self, each: &mut (dyn FnMut(&[u32]) + Send)) -> Result<()>;
     /// The examples among some input rows.
     fn within(&self, input_rows: Range<u64>) -> Result<WantedRows<'_>>;
     /// Whether a request has examples that are not among these.
@@ -200,7 +200,7 @@ mod tests {
             4
         }
 
-        fn each_piece(&self, each: &mut dyn FnMut(&[u32])) -> Result<()> {
+        fn each_piece(&self, each: &mut (dyn FnMut(&[u32]) + Send)) -> Result<()> {
             self.requests.chunks(5).for_each(each);
             Ok(())
         }

@@ -14,7 +14,7 @@ impl Examples for Keys {
         self.shape().request.as_ref().map_or(0, |request| request.len())
     }
 
-    fn each_piece(&self, each: &mut dyn FnMut(&[u32])) -> Result<()> {
+    fn each_piece(&self, each: &mut (dyn FnMut(&[u32]) + Send)) -> Result<()> {
         self.each_piece(&[REQUEST], |_, view| {
             each(view.codes(&Field::Request).unwrap_or_default());
             Ok(())

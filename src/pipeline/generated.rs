@@ -1,6 +1,6 @@
 //! Which generated columns a pipeline's dataset has.
 
-use super::{Encoding, Layout, Mode, Pipeline};
+use super::{Encoding, Layout, Pipeline};
 use crate::schema::{Generated, MAX_BITMAP_BATCH};
 
 impl Pipeline {
@@ -19,7 +19,7 @@ impl Pipeline {
             (Item, item),
             (UserSlot, true),
             (ItemSlot, item),
-            (GroupSlot, self.mode == Mode::IdentityGrouped),
+            (GroupSlot, self.group.is_some()),
             (RequestSlot, first),
             (RequestFirst, first),
             (SameUser, self.batch_size <= MAX_BITMAP_BATCH),

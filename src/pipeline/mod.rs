@@ -19,4 +19,4 @@ pub use file::{
 pub use load::{load, load_with};
 pub use location::percent_decoded;
 pub use near::nearest;
-pub use resolve::{Field, Group, MAX_RANKS, Pipeline, Rule, Window};
+pub use resolve::{Field, Group, MAX_RANKS, Pipeline, RuleText, Window};

@@ -1,6 +1,6 @@
 //! Names of roles and columns: `identity`, `user_id`, `column:item`, `role:item`, and several of them joined by `+`.
 
-use super::resolve::{Field, Pipeline, Rule};
+use super::resolve::{Field, Pipeline, RuleText};
 use crate::error::{Error, Result};
 
 /// What says that a name is a column's, or a role's.
@@ -55,26 +55,24 @@ impl Pipeline {
         }
     }
 
-    /// The rule that a text means.
+    /// A rule's name, and the roles and columns behind it.
     ///
     /// # Errors
-    /// A text that is no rule.
-    pub(super) fn rule(&self, text: &str) -> Result<Rule> {
-        if text == "known_positive" {
-            return Ok(Rule::KnownPositive);
-        }
-        let names = text
-            .strip_prefix("same:")
-            .map(joined)
-            .filter(|names| names.iter().all(|name| !name.is_empty() && name != COLUMN && name != ROLE));
-        let Some(names) = names else {
+    /// A colon that no role or column follows, or a role that is not mapped.
+    pub(super) fn rule(&self, text: &str) -> Result<RuleText> {
+        let Some((name, names)) = text.split_once(':') else {
+            return Ok(RuleText::new(text, Vec::new()));
+        };
+        let names = joined(names);
+        if names.iter().any(|name| name.is_empty() || name == COLUMN || name == ROLE) {
             return Err(Error::pipeline(
                 "mask.rules",
-                format!("`{text}` is no rule"),
-                "use \"known_positive\", \"same:identity\", \"same:identity+label\" or \"same:\" with any roles or columns",
+                format!("`{text}` lacks the name of a role or column"),
+                format!("write it as \"{name}:identity\" or \"{name}:identity+label\", with any roles or columns"),
             ));
-        };
-        Ok(Rule::Same(names.iter().map(|name| self.field("mask.rules", name)).collect::<Result<_>>()?))
+        }
+        let fields = names.iter().map(|name| self.field("mask.rules", name)).collect::<Result<_>>()?;
+        Ok(RuleText { name: name.into(), fields, written: text.into() })
     }
 
     /// Columns that are called like a role that a rule or the dedup key names, or like several names joined: which is meant
@@ -84,7 +82,7 @@ impl Pipeline {
     /// The first such name, with the ways to say which.
     pub fn check_names(&self, has_column: impl Fn(&str) -> bool) -> Result<()> {
         let refuse = |at: &str, problem: String, remedy: String| Err(Error::pipeline(at, problem, remedy));
-        let names = self.rule_texts.iter().filter_map(|text| text.strip_prefix("same:")).flat_map(joined);
+        let names = self.rule_texts.iter().filter_map(|text| text.split_once(':')).flat_map(|(_, names)| joined(names));
         let names = names.map(|name| ("mask.rules", name));
         for (at, name) in names.chain(self.dedup_texts.iter().map(|name| ("dedup.key", name.clone()))) {
             let mapped = self.columns_of(&name);
@@ -98,13 +96,13 @@ impl Pipeline {
             }
         }
         for text in &self.rule_texts {
-            let Some(names) = text.strip_prefix("same:").filter(|names| names.contains('+')) else { continue };
+            let Some((rule, names)) = text.split_once(':').filter(|(_, names)| names.contains('+')) else { continue };
             if !names.contains(COLUMN) && !names.contains(ROLE) && has_column(names) {
                 let several: Vec<String> = names.split('+').map(|name| format!("{COLUMN}{name}")).collect();
                 return refuse(
                     "mask.rules",
                     format!("`{text}` may mean the column `{names}`, or several"),
-                    format!("write same:{COLUMN}{names} for the one, same:{} for all", several.join("+")),
+                    format!("write {rule}:{COLUMN}{names} for the one, {rule}:{} for all", several.join("+")),
                 );
             }
         }
@@ -138,11 +136,7 @@ impl Pipeline {
             named.extend(fields.iter().filter_map(column));
         };
         add_fields("dedup.key", &self.dedup_key);
-        for rule in &self.rules {
-            if let Rule::Same(fields) = rule {
-                add_fields("mask.rules", fields);
-            }
-        }
+        self.rules.iter().for_each(|rule| add_fields("mask.rules", &rule.fields));
         named
     }
 
@@ -207,18 +201,13 @@ impl Field {
     }
 }
 
-impl Rule {
+impl RuleText {
     /// As the pipeline file writes it.
     pub fn text(&self) -> String {
-        match self {
-            Rule::KnownPositive => "known_positive".into(),
-            Rule::Same(fields) => {
-                let mut names: Vec<String> = fields.iter().map(Field::text).collect();
-                // A name behind `column:` goes on until the next one.
-                names.sort_by_key(|name| name.starts_with(COLUMN));
-                format!("same:{}", names.join("+"))
-            }
-        }
+        let mut names: Vec<String> = self.fields.iter().map(Field::text).collect();
+        // A name behind `column:` goes on until the next one.
+        names.sort_by_key(|name| name.starts_with(COLUMN));
+        if names.is_empty() { self.name.clone() } else { format!("{}:{}", self.name, names.join("+")) }
     }
 }
 
@@ -237,6 +226,6 @@ mod tests {
     fn a_rule_s_text_means_the_rule() {
         let fields =
             vec![Field::Column("item".into()), Field::Item, Field::Column("a+b".into()), Field::Column("x".into())];
-        assert_eq!(Rule::Same(fields).text(), "same:item+x+column:item+column:a+b");
+        assert_eq!(RuleText::new("same", fields).text(), "same:item+x+column:item+column:a+b");
     }
 }

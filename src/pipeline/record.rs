@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::file::Hash;
-use super::resolve::{Field, Pipeline, Rule, Window};
+use super::resolve::{Field, Pipeline, RuleText, Window};
 use crate::error::Result;
 use crate::store;
 
@@ -63,7 +63,7 @@ impl Pipeline {
                 "remainder": self.remainder, "group": group,
             },
             "mask": {
-                "rules": self.rules.iter().map(Rule::text).collect::<Vec<_>>(),
+                "rules": self.rules.iter().map(RuleText::text).collect::<Vec<_>>(),
                 "positive": predicate(&self.positive), "encoding": self.encoding,
             },
             "output": {

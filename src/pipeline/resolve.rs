@@ -45,7 +45,7 @@ pub struct Pipeline {
     pub window_ends: WindowEnds,
     pub remainder: Remainder,
     pub group: Option<Group>,
-    pub rules: Vec<Rule>,
+    pub rules: Vec<RuleText>,
     /// As typed.
     pub(super) rule_texts: Vec<String>,
     pub positive: Option<String>,
@@ -90,13 +90,21 @@ impl Group {
     }
 }
 
-/// Why a candidate is not a negative.
+/// A rule of the mask as the pipeline file writes it: `name`, or `name:A+B`. What it means is the rule's own affair.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Rule {
-    /// Anchor and candidate agree in all of these.
-    Same(Vec<Field>),
-    /// The candidate's item is a positive of the anchor's identity anywhere in the input.
-    KnownPositive,
+pub struct RuleText {
+    pub name: String,
+    pub fields: Vec<Field>,
+    /// As somebody wrote it.
+    pub written: String,
+}
+
+impl RuleText {
+    pub fn new(name: &str, fields: Vec<Field>) -> Self {
+        let mut rule = RuleText { name: name.into(), fields, written: String::new() };
+        rule.written = rule.text();
+        rule
+    }
 }
 
 impl Pipeline {
@@ -182,8 +190,8 @@ pub(super) fn resolve(file: PipelineFile) -> Result<Pipeline> {
         (Some(rules), _) => rules.iter().map(|r| p.rule(r)).collect::<Result<_>>()?,
         (None, Mode::IdentityGrouped) => Vec::new(),
         (None, _) => {
-            let item = p.item.is_some().then(|| Rule::Same(vec![Field::Item]));
-            [Rule::Same(vec![Field::Identity])].into_iter().chain(item).collect()
+            let item = p.item.is_some().then(|| RuleText::new("same", vec![Field::Item]));
+            [RuleText::new("same", vec![Field::Identity])].into_iter().chain(item).collect()
         }
     };
     check_roles(&p)?;
@@ -235,18 +243,13 @@ fn check_roles(p: &Pipeline) -> Result<()> {
     if p.time_unit.is_some() && p.time.is_none() {
         return refuse("columns.time_unit", "it is the unit of columns.time", "map columns.time, or leave it out");
     }
-    if p.request.is_empty() {
-        if p.mode == Mode::RequestPacked {
-            return refuse("compose.mode", "request_packed needs columns.request", "map columns.request");
-        }
-        if p.layout == Layout::First || !p.request_columns.is_empty() {
-            return refuse("requests", "request columns need columns.request", "map columns.request");
-        }
+    if p.request.is_empty() && (p.layout == Layout::First || !p.request_columns.is_empty()) {
+        return refuse("requests", "request columns need columns.request", "map columns.request");
     }
     if p.layout == Layout::First && p.request_columns.is_empty() {
         return refuse("requests.columns", "layout \"first\" needs them", "name the request-level columns");
     }
-    if p.item.is_none() && (p.positives || p.rules.contains(&Rule::KnownPositive)) {
+    if p.item.is_none() && p.positives {
         return refuse("columns.item", "known positives need it", "map columns.item");
     }
     if !p.keep_raw && p.item.as_ref().is_some_and(|item| p.identity.contains(item)) {
@@ -319,40 +322,6 @@ fn check_shape(p: &Pipeline) -> Result<()> {
     }
     if p.shard_rows == 0 || p.row_group_rows == 0 {
         return refuse("output", "shard_rows and row_group_rows must be at least 1", "leave them out for the defaults");
-    }
-    match (&p.group, p.mode) {
-        (None, Mode::IdentityGrouped) => {
-            return refuse(
-                "compose.group.classes",
-                "identity_grouped needs them",
-                "name the rows of each label value in a group, such as classes = { real = 1, fake = 1 }",
-            );
-        }
-        (Some(_), Mode::UserSpread | Mode::RequestPacked) => {
-            return refuse(
-                "compose.group",
-                "only identity_grouped has groups",
-                "set compose.mode = \"identity_grouped\"",
-            );
-        }
-        _ => {}
-    }
-    if let Some(group) = &p.group {
-        if p.label.is_none() {
-            return refuse("columns.label", "group classes are values of it", "map columns.label");
-        }
-        if group.classes.is_empty() || group.classes.iter().any(|(_, n)| *n == 0) {
-            return refuse("compose.group.classes", "every class needs at least one row", "use counts from 1");
-        }
-        let (g, slice) = (group.size(), p.slice());
-        if !slice.is_multiple_of(g) {
-            let near = slice.div_ceil(g) * g * p.ranks;
-            return refuse(
-                "compose.batch_size",
-                format!("groups of {g} rows don't fill {slice} rows (batch_size {b} over {} ranks)", p.ranks),
-                format!("use batch_size = {near}"),
-            );
-        }
     }
     Ok(())
 }

@@ -6,9 +6,9 @@ use super::chart::{self, Lines};
 use super::picture;
 use crate::check::escape_xml;
 use crate::error::Result;
+use crate::reader::{self, Dataset};
 use crate::schema;
 use crate::stats::{Baseline, hit};
-use crate::verify::{self, Dataset};
 
 const STYLE: &str = "
 :root { color-scheme: light dark; --paper: #fff; --ink: #1b1f24; --soft: #59636e; --faint: #d5dae0; --data: #2563b0; --random: #c2570c; --input: #7a3fb0; }
@@ -68,7 +68,7 @@ pub fn page(dataset: &Dataset) -> Result<String> {
     for batch in batches {
         masks.push((
             format!("batch {batch}: excluded candidates (across) of each anchor (down)"),
-            picture::mask(&verify::look(dataset, batch)?),
+            picture::mask(&reader::look(dataset, batch)?),
         ));
     }
     match masks.iter().any(|(_, svg)| svg.contains("<rect")) {
@@ -92,7 +92,7 @@ fn section(out: &mut String, title: &str, figures: impl Iterator<Item = (String,
 
 /// The figures of each batch that are plotted, with their baselines.
 fn shown(dataset: &Dataset) -> Result<Vec<Shown>> {
-    let column = |name: &str| verify::stats_column(dataset, name);
+    let column = |name: &str| reader::stats_column(dataset, name);
     let rows = column("rows")?;
     let per = |name: &str, by: &dyn Fn(f64, f64) -> f64| -> Result<Vec<f64>> {
         let values = column(name)?;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::verify::Look;
+use crate::reader::Look;
 
 /// Most squares along a side.
 const SIDE: usize = 96;

@@ -15,8 +15,6 @@ mod guard;
 mod hive;
 mod int96;
 mod interval;
-mod levels;
-mod list_pages;
 mod lists;
 mod literals;
 mod numbers;

@@ -1,5 +1,6 @@
 //! Records, handed out to partitions: what the memory has no room for waits in a scratch file, written once and read once.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
@@ -32,6 +33,20 @@ struct Partition<R> {
     held: Vec<R>,
     /// Place in the scratch file, and number of records.
     filed: Vec<(u64, usize)>,
+}
+
+/// The places of records sorted by partition, in their order where it is the same, and where each of `number` partitions ends.
+pub fn by_partition(partitions: impl Iterator<Item = usize> + Clone, number: usize) -> (Vec<u32>, Vec<usize>) {
+    let mut ends = vec![0; number + 1];
+    partitions.clone().for_each(|partition| ends[partition + 1] += 1);
+    (0..number).for_each(|partition| ends[partition + 1] += ends[partition]);
+    let mut places = vec![0; ends[number]];
+    for (partition, at) in partitions.zip(0..) {
+        places[ends[partition]] = at;
+        ends[partition] += 1;
+    }
+    ends.truncate(number);
+    (places, ends)
 }
 
 impl<R> Default for Partition<R> {
@@ -83,18 +98,39 @@ impl<R: Number> Exchange<R> {
     /// # Errors
     /// The file can't be written.
     pub fn scatter(&mut self, number: usize, record: impl Fn(usize) -> (usize, R) + Sync) -> Result<()> {
-        let stretch = number.div_ceil(rayon::current_num_threads()).clamp(LEAST, STRETCH);
-        let starts: Vec<usize> = (0..number).step_by(stretch).collect();
-        let partitions = self.partitions.len();
-        let part = |start: &usize| {
-            let mut parted: Vec<Vec<R>> = vec![Vec::new(); partitions];
-            for (partition, record) in (*start..number.min(start + stretch)).map(&record) {
-                parted[partition].push(record);
-            }
-            Ok(parted)
+        self.scatter_pieces(0..number, |piece| Ok(piece.map(&record).collect()))
+    }
+
+    /// Appends the records that `records` tells of consecutive pieces of `all`, each with its partition, in order. Several cores ask
+    /// it, while what they brought before is appended.
+    ///
+    /// # Errors
+    /// The file can't be written, or what `records` says.
+    pub fn scatter_pieces(
+        &mut self,
+        all: Range<usize>,
+        records: impl Fn(Range<usize>) -> Result<Vec<(usize, R)>> + Sync,
+    ) -> Result<()> {
+        let stretch = all.len().div_ceil(rayon::current_num_threads()).clamp(LEAST, STRETCH);
+        let starts: Vec<usize> = all.clone().step_by(stretch).collect();
+        let number = self.partitions.len();
+        let sorted = |start: &usize| {
+            let records = records(*start..all.end.min(start + stretch))?;
+            let (places, ends) = by_partition(records.iter().map(|(partition, _)| *partition), number);
+            Ok((places.into_iter().map(|at| records[at as usize].1).collect::<Vec<R>>(), ends))
         };
-        in_turn(&starts, part, |parted| {
-            parted.iter().enumerate().try_for_each(|(partition, records)| self.extend(partition, records))
+        in_turn(&starts, sorted, |(records, ends)| self.append_sorted(&records, &ends))
+    }
+
+    /// Appends records that come partition by partition: those of the k-th end at `ends[k]`.
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub fn append_sorted(&mut self, records: &[R], ends: &[usize]) -> Result<()> {
+        let mut start = 0;
+        ends.iter().enumerate().try_for_each(|(partition, end)| {
+            let own = &records[std::mem::replace(&mut start, *end)..*end];
+            self.extend(partition, own)
         })
     }
 

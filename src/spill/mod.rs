@@ -7,7 +7,7 @@ mod number;
 mod room;
 
 pub use column::Column;
-pub use exchange::Exchange;
+pub use exchange::{Exchange, by_partition};
 pub use file::ScratchFile;
 pub use number::Number;
 pub use room::{MOST_PARTITIONS, Room, half_of_free};

@@ -3,7 +3,8 @@
 /// A record of a fixed number of bytes.
 pub trait Number: Copy + Send + Sync + 'static {
     const BYTES: usize;
-    fn put(self, into: &mut Vec<u8>);
+    /// Writes it into as many bytes.
+    fn put(self, into: &mut [u8]);
     fn get(bytes: &[u8]) -> Self;
 }
 
@@ -12,8 +13,10 @@ macro_rules! number {
         impl Number for $number {
             const BYTES: usize = size_of::<$number>();
 
-            fn put(self, into: &mut Vec<u8>) {
-                into.extend_from_slice(&self.to_le_bytes());
+            fn put(self, into: &mut [u8]) {
+                if let Some(into) = into.first_chunk_mut() {
+                    *into = self.to_le_bytes();
+                }
             }
 
             fn get(bytes: &[u8]) -> Self {
@@ -32,8 +35,8 @@ number!(f32);
 impl Number for bool {
     const BYTES: usize = 1;
 
-    fn put(self, into: &mut Vec<u8>) {
-        into.push(self.into());
+    fn put(self, into: &mut [u8]) {
+        into.fill(self.into());
     }
 
     fn get(bytes: &[u8]) -> Self {
@@ -44,8 +47,8 @@ impl Number for bool {
 impl<const N: usize> Number for [u32; N] {
     const BYTES: usize = 4 * N;
 
-    fn put(self, into: &mut Vec<u8>) {
-        self.into_iter().for_each(|word| word.put(into));
+    fn put(self, into: &mut [u8]) {
+        self.into_iter().zip(into.chunks_exact_mut(4)).for_each(|(word, into)| word.put(into));
     }
 
     fn get(bytes: &[u8]) -> Self {
@@ -55,7 +58,7 @@ impl<const N: usize> Number for [u32; N] {
 
 /// As bytes, one behind the other.
 pub(super) fn bytes_of<T: Number>(numbers: &[T]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(numbers.len() * T::BYTES);
-    numbers.iter().for_each(|number| number.put(&mut bytes));
+    let mut bytes = vec![0; numbers.len() * T::BYTES];
+    bytes.chunks_exact_mut(T::BYTES).zip(numbers).for_each(|(bytes, number)| number.put(bytes));
     bytes
 }

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 /// Most partitions into which records are best handed out: each is a buffer while they come, and a file is read in as many pieces.
 pub const MOST_PARTITIONS: usize = 256;
 
-/// Rows of a partition: it then takes some tens of megabytes, unless there are more rows than the most partitions hold.
-const PARTITION_ROWS: usize = 1 << 20;
+/// Rows of a partition: it then takes some megabytes, unless there are more rows than the most partitions hold. A few are worked on
+/// side by side.
+const PARTITION_ROWS: usize = 1 << 18;
 
 /// Taken for granted where the system does not tell what is free.
 const UNKNOWN: u64 = 4 << 30;

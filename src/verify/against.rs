@@ -9,7 +9,6 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::chains::{Chains, Example};
 use super::columns::{find, leave_out};
-use super::dataset::Dataset;
 use super::digest::{Column, role_digests, row_digests};
 use super::files;
 use super::finding::{Finding, Findings};
@@ -22,6 +21,7 @@ use super::second;
 use super::widened::{Told, payload};
 use crate::error::{Error, Result};
 use crate::pipeline::{Field, Hash, Keep, Layout, Nulls, Pipeline, Remainder};
+use crate::reader::Dataset;
 use crate::schema;
 use crate::source::{Found, Options, Predicate, RowGroup, Source, discover};
 

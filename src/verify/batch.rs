@@ -3,15 +3,15 @@
 use std::collections::HashMap;
 
 use super::against::Witness;
-use super::columns::ints;
-use super::dataset::Dataset;
 use super::example_keys::example_keys;
 use super::finding::Findings;
 use super::lookalikes::Prior;
 use super::masks;
 use super::rows::BatchRows;
+use super::rules::Known;
 use super::totals::Totals;
 use super::view::{View, bools};
+use crate::reader::{Dataset, ints};
 use crate::schema;
 use crate::stats::BatchStats;
 
@@ -48,11 +48,10 @@ pub fn check(
     compare(schema::SLOT, &mut (0..view.rows as i64));
     compare(schema::USER_SLOT, &mut by_first_appearance(&view.user).into_iter());
     compare(schema::ITEM_SLOT, &mut by_first_appearance(&view.item).into_iter());
-    groups(dataset, batch, &view, findings);
     requests(dataset, batch, &view, findings);
     let mut stats = describe(dataset, batch, &view);
     stats.requests = stats.requests.filter(|_| !requests_are_open(dataset, batch, &view, prior));
-    masks::check(dataset, batch, &view, (prior, witness), findings, &mut stats);
+    masks::check(&Known { dataset, batch, view: &view, prior, witness }, findings, &mut stats);
     totals.add(dataset, batch, view, stats, findings);
 }
 
@@ -66,38 +65,6 @@ fn by_first_appearance<T: std::hash::Hash + Eq + Copy>(values: &[T]) -> Vec<i64>
             *seen.entry(*v).or_insert(next)
         })
         .collect()
-}
-
-/// A group is exactly the rows that the classes ask for, of one identity, in order.
-fn groups(dataset: &Dataset, batch: &BatchRows, view: &View, findings: &mut Findings) {
-    let classes = dataset.classes();
-    let Ok(slots) = batch.frame.column(schema::GROUP_SLOT).map(ints) else { return };
-    let wanted: Vec<&str> = classes.iter().flat_map(|(c, n)| std::iter::repeat_n(c.as_str(), *n)).collect();
-    let size = wanted.len().max(1);
-    let mut wrong = |slot: usize, problem: String| {
-        findings.add_of_kind("groups", batch.finding(Some(slot), schema::GROUP_SLOT, problem));
-    };
-    let grouped = slots.iter().take_while(|s| **s >= 0).count();
-    if let Some(later) = slots[grouped..].iter().position(|s| *s >= 0) {
-        wrong(grouped + later, "a group stands behind rows outside groups".into());
-    }
-    for (k, start) in (0..grouped).step_by(size).enumerate() {
-        let range = start..(start + size).min(grouped);
-        if range.len() < size {
-            wrong(start, format!("the group has {} rows, not {size}", range.len()));
-            continue;
-        }
-        if slots[range.clone()].iter().any(|s| *s != k as i64) {
-            wrong(start, format!("the slots of group {k} are {:?}", &slots[range.clone()]));
-        }
-        if view.user.get(range.clone()).is_some_and(|own| own.iter().any(|u| *u != own[0])) {
-            wrong(start, "the group holds rows of several identities".into());
-        }
-        let labels = view.label.get(range.clone()).unwrap_or_default();
-        if !labels.is_empty() && labels.iter().zip(&wanted).any(|(l, w)| l.as_deref() != Some(*w)) {
-            wrong(start, "the group's classes are not those of compose.group.classes, in order".into());
-        }
-    }
 }
 
 /// Request slots by first appearance in the rank's slice; request columns only where the request is first.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use polars::prelude::{Column, DataFrame, IntoColumn, Series};
 
-use super::dataset::Dataset;
+use crate::reader::{Dataset, ints};
 use crate::schema;
 
 /// A column of a frame, or a field of its structs; `None` where it has none.
@@ -204,14 +204,6 @@ fn meant(text: &str) -> String {
         }
     }
     String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
-}
-
-/// An integer column; null is −1, which no generated column holds where it counts.
-pub fn ints(column: &Column) -> Vec<i64> {
-    let wide = column.cast(&polars::prelude::DataType::Int64);
-    wide.ok()
-        .and_then(|c| c.as_materialized_series().i64().ok().map(|c| c.iter().map(|v| v.unwrap_or(-1)).collect()))
-        .unwrap_or_default()
 }
 
 #[cfg(test)]

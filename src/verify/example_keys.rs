@@ -2,9 +2,9 @@
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::dataset::Dataset;
 use super::digest::digests;
 use super::rows::BatchRows;
+use crate::reader::Dataset;
 use crate::schema;
 
 /// A digest of each row's payload and identity, by which copies are told; request columns of layout "first" are left out.

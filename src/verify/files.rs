@@ -4,11 +4,9 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::dataset::{Dataset, RecordedFile};
 use super::finding::{Finding, Findings};
-use super::footers::{footer_of, schema_of};
+use crate::reader::{Dataset, RecordedFile, footer_of, readable_columns, schema_of};
 use crate::schema::{self, Generated};
-use crate::source::reads_declared;
 use crate::store;
 
 /// A shard whose footer can be read: rows of its row groups.
@@ -125,41 +123,6 @@ pub fn open_all(dataset: &Dataset, findings: &mut Findings) -> Vec<Readable> {
     out
 }
 
-/// The columns that Polars reads, if it does not read all: it knows no half floats, 256-bit decimals, list views, intervals,
-/// extension types, nor zones that are not called by an area and a place.
-pub fn readable_columns(path: &std::path::Path) -> Option<Vec<String>> {
-    use arrow::datatypes::{DataType, DataType::*, Field, TimeUnit};
-    fn foreign(field: &Field, declared: bool) -> bool {
-        field.metadata().contains_key("ARROW:extension:name") || foreign_type(field.data_type(), declared)
-    }
-    fn foreign_type(data_type: &DataType, declared: bool) -> bool {
-        match data_type {
-            // Parquet has no such types: without what the writer declares, Polars takes them for others.
-            Duration(_) | Date64 | Timestamp(TimeUnit::Second, _) | FixedSizeList(..) if !declared => true,
-            Float16 | Decimal256(..) | ListView(_) | LargeListView(_) | RunEndEncoded(..) | Interval(_) => true,
-            // Parquet has no seconds of a day: other readers take them for integers.
-            Time32(TimeUnit::Second) => true,
-            // It reads UTC, and names of the table of zones.
-            Timestamp(_, Some(zone)) => !matches!(&**zone, "UTC" | "+00:00") && !zone.contains('/'),
-            List(f) | LargeList(f) | FixedSizeList(f, _) | Map(f, _) => foreign(f, declared),
-            Struct(fields) => fields.iter().any(|f| foreign(f, declared)),
-            Dictionary(_, value) => foreign_type(value, declared),
-            _ => false,
-        }
-    }
-    let footer = footer_of(path)?;
-    let schema = super::zones::zoned(footer.schema(), footer.metadata().file_metadata());
-    let disputed = super::zones::disputed(&schema, footer.metadata().file_metadata());
-    let all = schema.fields();
-    let declared = store::open(path).is_ok_and(reads_declared);
-    let known: Vec<String> = all
-        .iter()
-        .filter(|f| !foreign(f, declared) && !disputed.contains(f.name()))
-        .map(|f| f.name().clone())
-        .collect();
-    (known.len() < all.len()).then_some(known)
-}
-
 /// The payload columns that Polars does not read of a dataset's shards, but for intervals.
 pub fn foreign_payload(dataset: &Dataset) -> Vec<String> {
     let Some(shard) = dataset.recorded.shards.first() else { return Vec::new() };
@@ -251,7 +214,7 @@ fn undescribed(field: &arrow::datatypes::Field) -> arrow::datatypes::Field {
 /// Generated columns must be there, with their types, behind the payload.
 fn check_schema(dataset: &Dataset, path: &str, schema: &arrow::datatypes::Schema, findings: &mut Findings) {
     let has = |role: &str| dataset.role(role).is_some();
-    let grouped = dataset.setting("compose.mode") == "identity_grouped";
+    let grouped = !dataset.classes().is_empty();
     let first = dataset.setting("requests.layout") == "first";
     let slots = dataset.setting("mask.encoding") == "slots";
     use Generated::*;

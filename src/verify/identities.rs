@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::against::Witness;
-use super::columns::ints;
 use super::digest::row_digests;
 use super::rows::BatchRows;
+use crate::reader::ints;
 use crate::schema;
 
 impl Witness {

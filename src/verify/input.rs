@@ -7,12 +7,12 @@ use polars::prelude::{Column, DataFrame, ParallelStrategy};
 use polars_io::parquet::metadata::FileMetadataRef;
 
 use super::columns::{folders, root_of};
-use super::files;
 use super::intervals;
 use super::second;
 use super::widened::Told;
 use crate::error::{Error, Place, Result};
 use crate::pipeline::Pipeline;
+use crate::reader::readable_columns;
 use crate::source::{HIVE_NULL, polars_footer, read_row_group, unless_panic};
 use crate::store;
 
@@ -38,7 +38,7 @@ impl InputFile {
         let damaged = || Error::damaged(Place::file(&path), "Polars can't read it");
         let file = store::open(&path)?;
         let footer = unless_panic(|| polars_footer(file)).and_then(|f| f.ok()).ok_or_else(damaged)?;
-        let schema = super::footers::schema_of(&path).ok_or_else(damaged)?;
+        let schema = crate::reader::schema_of(&path).ok_or_else(damaged)?;
         let own = |name: &str| schema.index_of(name).is_ok();
         let named = p.named_columns();
         let roles: Vec<&str> = named.iter().map(|(_, name)| root_of(name, own)).collect();
@@ -46,7 +46,7 @@ impl InputFile {
             carried.iter().map(String::as_str).chain(roles.iter().copied()).map(str::to_owned).collect();
         columns.sort_unstable();
         columns.dedup();
-        let readable = files::readable_columns(&path);
+        let readable = readable_columns(&path);
         let is_readable = |name: &String| readable.as_ref().is_none_or(|readable| readable.contains(name));
         let is_foreign = |name: &&String| own(name) && !is_readable(name) && !intervals::is_one(&schema, name);
         let foreign = columns.iter().filter(is_foreign).cloned().collect();

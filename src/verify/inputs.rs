@@ -6,13 +6,12 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::dataset::Dataset;
 use super::digest::{Column, row_digests};
 use super::finding::{Finding, Findings};
-use super::footers::footer_of;
 use super::rows::BatchRows;
 use crate::error::{Error, Result};
 use crate::pipeline::{Hash, Pipeline};
+use crate::reader::{Dataset, footer_of};
 use crate::schema;
 use crate::source::{Found, hive_value};
 use crate::store;

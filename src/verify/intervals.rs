@@ -10,7 +10,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::serialized_reader::SerializedPageReader;
 use polars::prelude::Column;
 
-use super::footers::schema_of;
+use crate::reader::schema_of;
 use crate::source::unless_panic;
 use crate::store;
 

@@ -4,12 +4,11 @@ use std::collections::HashMap;
 
 use super::against::Witness;
 use super::chains::Example;
-use super::columns::ints;
-use super::dataset::Dataset;
 use super::digest::role_digests;
 use super::finding::{Finding, Findings};
 use super::second;
 use super::tables::read_table;
+use crate::reader::{Dataset, ints};
 use crate::schema;
 use crate::source::plain_text;
 

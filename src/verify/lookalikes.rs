@@ -3,12 +3,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::dataset::Dataset;
 use super::example_keys::example_keys;
 use super::files::Readable;
 use super::finding::Findings;
 use super::rows::{Wanted, each_batch};
 use super::view::View;
+use crate::reader::Dataset;
 
 /// Known beforehand.
 #[derive(Default)]

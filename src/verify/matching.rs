@@ -4,10 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use super::against::Witness;
 use super::chains::Example;
-use super::columns::ints;
 use super::finding::Findings;
 use super::inputs;
 use super::rows::{BatchRows, SliceKey};
+use crate::reader::ints;
 use crate::schema;
 
 impl Witness {

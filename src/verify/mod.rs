@@ -9,35 +9,31 @@ mod against;
 mod batch;
 mod chains;
 mod columns;
-mod dataset;
 mod digest;
 mod example_keys;
 mod files;
 mod finding;
-mod footers;
 mod identities;
 mod input;
 mod inputs;
 mod intervals;
 mod item_tables;
-mod look;
 mod lookalikes;
 mod masks;
 mod matching;
+mod modes;
 mod one_to_one;
 mod orders;
 mod rows;
+mod rules;
 mod second;
 mod sums;
 mod tables;
 mod totals;
 mod view;
 mod widened;
-mod zones;
 
-pub use dataset::{Dataset, Recorded, RecordedFile};
 pub use finding::{Finding, Findings};
-pub use look::{Look, look, rows_by_user, stats_column};
 
 use std::path::Path;
 
@@ -45,6 +41,7 @@ use serde::Serialize;
 
 use crate::error::Result;
 use crate::pipeline::Pipeline;
+use crate::reader::{Dataset, readable_columns};
 use crate::stats::{BatchStats, Counts, Metrics};
 
 /// What a verification found.
@@ -88,7 +85,7 @@ pub fn verify(root: &Path, against: Option<&Pipeline>, sample: Option<f64>) -> R
         witness.settle_items();
     }
     let witnessed = witness.as_ref().is_some_and(|witness| witness.who_is_who);
-    let mut totals = totals::Totals::new(sample, witnessed);
+    let mut totals = totals::Totals::new(&dataset, sample, witnessed);
     let prior = lookalikes::Prior::read(&dataset, &readable, witnessed);
     let wanted = match &witness {
         Some(witness) => rows::Wanted::all().with_second(witness.foreign()),
@@ -105,7 +102,7 @@ pub fn verify(root: &Path, against: Option<&Pipeline>, sample: Option<f64>) -> R
     let (batches, rows) = (totals.batches(), totals.rows());
     let mut notes = totals.finish(&dataset, against.is_some(), &mut findings);
     let first = dataset.recorded.shards.first().map(|s| dataset.root.join(&s.path));
-    if witness.is_some() && first.is_some_and(|path| files::readable_columns(&path).is_some()) {
+    if witness.is_some() && first.is_some_and(|path| readable_columns(&path).is_some()) {
         notes.push("payload of types that Polars does not read is compared through the reader that wrote it".into());
     }
     match witness {
@@ -123,7 +120,7 @@ pub fn recompute(root: &Path) -> Result<(Recomputed, Vec<Finding>)> {
     let dataset = Dataset::open(root)?;
     let mut findings = Findings::default();
     let readable = files::open_all(&dataset, &mut findings);
-    let mut totals = totals::Totals::new(None, false);
+    let mut totals = totals::Totals::new(&dataset, None, false);
     let mut quiet = Findings::default();
     let prior = lookalikes::Prior::read(&dataset, &readable, false);
     let wanted = rows::Wanted::keys(&dataset, None);

@@ -8,10 +8,10 @@ use arrow::datatypes::{DataType, Schema};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use super::dataset::Dataset;
 use super::files::Readable;
 use super::finding::{Finding, Findings};
 use super::input::InputFile;
+use crate::reader::Dataset;
 use crate::source::unless_panic;
 use crate::store;
 
@@ -41,7 +41,7 @@ fn dictionary(path: &Path, row_group: usize, column: &str) -> Option<Vec<Vec<u8>
 pub fn check(dataset: &Dataset, readable: &[Readable], findings: &mut Findings) -> Vec<(String, Vec<Vec<u8>>)> {
     let Some(first) = readable.first() else { return Vec::new() };
     let path = |shard: &Readable| dataset.root.join(&dataset.recorded.shards[shard.shard].path);
-    let Some(schema) = super::footers::schema_of(&path(first)) else { return Vec::new() };
+    let Some(schema) = crate::reader::schema_of(&path(first)) else { return Vec::new() };
     let mut orders = Vec::new();
     for column in ordered(&schema) {
         let mut known: Option<Vec<Vec<u8>>> = None;

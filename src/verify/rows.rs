@@ -8,10 +8,10 @@ use polars::prelude::{DataFrame, ParallelStrategy};
 use polars_io::parquet::metadata::FileMetadataRef;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::columns::{Named, ints, parts_of, root_of};
-use super::dataset::Dataset;
+use super::columns::{Named, parts_of, root_of};
 use super::files::Readable;
 use super::finding::{Finding, Findings};
+use crate::reader::{Dataset, ints};
 use crate::schema;
 use crate::source::{polars_footer, read_row_group, unless_panic};
 use crate::store;
@@ -102,11 +102,11 @@ impl Wanted {
     }
 
     fn of(&self, path: &std::path::Path) -> Option<Vec<String>> {
-        let readable = super::files::readable_columns(path);
+        let readable = crate::reader::readable_columns(path);
         if self.payload.is_none() && self.masks {
             return readable;
         }
-        let schema = super::footers::schema_of(path)?;
+        let schema = crate::reader::schema_of(path)?;
         let names = schema.fields().iter().map(|f| f.name().clone());
         let is_mask = |n: &str| [schema::SAME_USER, schema::NEGATIVES, schema::EXCLUDED].contains(&n);
         let wanted = names.filter(|n| match n.starts_with(schema::RESERVED) {

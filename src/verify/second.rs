@@ -30,7 +30,7 @@ pub fn time_of(column: &str) -> String {
 
 /// A column, or a field of its structs, in one row group or all; `None` where it can't be read.
 fn read_path(path: &Path, row_group: Option<usize>, name: &str) -> Option<ArrayRef> {
-    let schema = super::footers::schema_of(path)?;
+    let schema = crate::reader::schema_of(path)?;
     let root = super::columns::root_of(name, |name| schema.index_of(name).is_ok());
     let whole = read(path, row_group, root)?;
     match name.strip_prefix(root)?.strip_prefix('.') {

@@ -1,8 +1,7 @@
 //! What the manifest's figures must be among themselves, and beside what the shards give.
 
-use super::Recomputed;
-use super::dataset::Dataset;
 use super::finding::{Finding, Findings};
+use crate::reader::Dataset;
 use crate::schema;
 use crate::stats::Counts;
 
@@ -26,23 +25,6 @@ pub fn check_false_negatives(dataset: &Dataset, findings: &mut Findings) {
         if unmasked > all || (known_positive && unmasked > 0.0) {
             add("unmasked_rate", format!("{unmasked}, of {all} that the rules leave or hide"));
         }
-    }
-}
-
-/// Identities of user_spread should meet about as many others as in a random order; a stride lets the same ones meet again.
-const MIXING: f64 = 0.6;
-
-pub fn check_mixing(dataset: &Dataset, recomputed: &Recomputed, findings: &mut Findings) {
-    let counts = &recomputed.counts;
-    // Of few identities or batches, the ratio says little.
-    let whole = dataset.setting("compose.mode") == "user_spread"
-        && dataset.value("compose.window").is_null()
-        && counts.users >= 200
-        && counts.batches >= 10;
-    if let Some(ratio) = recomputed.metrics.co_user_ratio.filter(|ratio| whole && *ratio < MIXING) {
-        let problem =
-            format!("identities meet {ratio:.2} times as many others as in a random order: they are not mixed");
-        findings.add(Finding::of(schema::BATCHES, problem).column(schema::USER));
     }
 }
 

@@ -4,11 +4,10 @@ use std::collections::HashMap;
 
 use polars::prelude::{DataFrame, ParquetReader, SerReader};
 
-use super::columns::ints;
 use super::columns::times;
-use super::dataset::Dataset;
 use super::finding::{Finding, Findings};
 use super::totals::Totals;
+use crate::reader::{Dataset, ints};
 use crate::schema;
 use crate::stats::BatchStats;
 use crate::store;
@@ -108,7 +107,7 @@ impl Totals {
 
 pub(super) fn read_table(dataset: &Dataset, name: &str, findings: &mut Findings) -> Option<DataFrame> {
     let path = dataset.root.join(name);
-    let columns = super::files::readable_columns(&path);
+    let columns = crate::reader::readable_columns(&path);
     let read = |file| crate::source::unless_panic(|| ParquetReader::new(file).with_columns(columns).finish().ok());
     let frame = store::open(&path).ok().and_then(read).flatten();
     if frame.is_none() && dataset.table(name).is_some() {

@@ -1,16 +1,17 @@
 //! What only all batches together show: caps, copies, logQ, tables, counts, metrics.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use serde_json::Value;
 
 use super::Recomputed;
-use super::dataset::Dataset;
 use super::example_keys::example_keys;
 use super::finding::{Finding, Findings};
+use super::modes::{Mode, mode};
 use super::rows::BatchRows;
 use super::sums;
 use super::view::View;
+use crate::reader::Dataset;
 use crate::schema;
 use crate::stats::{BatchStats, Counts, Metrics, co_user_ratio};
 
@@ -33,9 +34,7 @@ pub struct Totals {
     /// And whose they are; `None`: of several identities.
     requests: HashMap<u128, Option<i64>>,
     null_requests: u64,
-    /// The request of the row read last, and those whose run has ended.
-    current_request: Option<u128>,
-    ended_requests: HashSet<u128>,
+    mode: Box<dyn Mode>,
     /// By example key: how often it was seen with each copy ordinal.
     examples: HashMap<u128, Vec<u32>>,
 }
@@ -48,7 +47,7 @@ pub(super) struct ItemSeen {
 }
 
 impl Totals {
-    pub fn new(sample: Option<f64>, knows_input: bool) -> Self {
+    pub fn new(dataset: &Dataset, sample: Option<f64>, knows_input: bool) -> Self {
         Totals {
             sample,
             knows_input,
@@ -62,8 +61,7 @@ impl Totals {
             items: HashMap::new(),
             requests: HashMap::new(),
             null_requests: 0,
-            current_request: None,
-            ended_requests: HashSet::new(),
+            mode: mode(dataset, sample.is_none()),
             examples: HashMap::new(),
         }
     }
@@ -114,7 +112,8 @@ impl Totals {
             }
             seen.log_q = log_q;
         }
-        self.add_requests(dataset, batch, &view, findings);
+        self.add_requests(&view);
+        self.mode.see(dataset, batch, &view, findings);
         self.add_copies(dataset, batch, &view, findings);
         if dataset.value("mask.positive").is_null() {
             for (slot, anchor) in view.anchor.iter().enumerate() {
@@ -127,11 +126,7 @@ impl Totals {
         self.stats.push(stats);
     }
 
-    fn add_requests(&mut self, dataset: &Dataset, batch: &BatchRows, view: &View, findings: &mut Findings) {
-        // What the end of a window cuts in two is two requests, and a dataset does not show where windows end.
-        let packed = dataset.setting("compose.mode") == "request_packed"
-            && !dataset.has_exact_windows()
-            && self.sample.is_none();
+    fn add_requests(&mut self, view: &View) {
         for (slot, request) in view.request.iter().enumerate() {
             // A copy is of its original's request.
             if view.copy.get(slot) == Some(&0) {
@@ -143,15 +138,6 @@ impl Totals {
                     }
                     None => self.null_requests += 1,
                 }
-            }
-            if !packed || view.copy.get(slot).is_some_and(|c| *c > 0) || self.current_request == *request {
-                continue;
-            }
-            self.ended_requests.extend(self.current_request);
-            self.current_request = *request;
-            if request.is_some_and(|r| self.ended_requests.contains(&r)) {
-                let problem = "rows of one request are not consecutive";
-                findings.add_of_kind("requests torn", batch.finding(Some(slot), "", problem));
             }
         }
     }
@@ -251,8 +237,8 @@ impl Totals {
         sums::balance(dataset, &recomputed.counts, self.stats.iter().all(|s| s.requests.is_some()), findings);
         self.compare_metrics(dataset, &recomputed, findings);
         sums::check_false_negatives(dataset, findings);
-        self.check_caps(dataset, findings);
-        sums::check_mixing(dataset, &recomputed, findings);
+        let per_user = self.tokens.iter().zip(&self.per_user).map(|(token, (rows, most))| (*token, *rows, *most));
+        self.mode.finish(dataset, &recomputed, &per_user.collect::<Vec<_>>(), findings);
         let whole = dataset.value("compose.window").is_null();
         if !whole {
             notes.push("caps and mixing are those of windows, whose ends a dataset does not show".into());
@@ -307,25 +293,6 @@ impl Totals {
                     schema::MANIFEST,
                     format!("stats.{name} is {known}, and the shards give {value}"),
                 ));
-            }
-        }
-    }
-
-    /// user_spread without windows: no batch holds more than ⌈c/N⌉ rows of an identity.
-    fn check_caps(&self, dataset: &Dataset, findings: &mut Findings) {
-        let padded = dataset.setting("compose.remainder") == "pad";
-        let full =
-            self.rows.saturating_sub(if padded { dataset.count("copies") } else { 0 }) / dataset.batch_size as u64;
-        if dataset.setting("compose.mode") != "user_spread" || !dataset.value("compose.window").is_null() || full == 0 {
-            return;
-        }
-        for (token, (rows, most)) in self.tokens.iter().zip(&self.per_user) {
-            if *most > rows.div_ceil(full) {
-                let problem = format!(
-                    "identity {token} has {most} rows in one batch; of {rows} in {full} batches it may have {}",
-                    rows.div_ceil(full)
-                );
-                findings.add_of_kind("caps", Finding::of(schema::BATCHES, problem).column(schema::USER));
             }
         }
     }

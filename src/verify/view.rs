@@ -6,11 +6,11 @@ use arrow::array::{ArrayRef, AsArray, Int64Array};
 use arrow::compute::cast;
 use polars::prelude::Column;
 
-use super::columns::{find, ints, request_parts, times};
-use super::dataset::Dataset;
+use super::columns::{find, request_parts, times};
 use super::digest::role_digests;
 use super::example_keys::example_keys;
 use super::rows::BatchRows;
+use crate::reader::{Dataset, ints};
 use crate::schema;
 
 /// The columns of a batch that the checks need, as plain values; empty where the dataset has none.

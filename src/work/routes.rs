@@ -129,7 +129,7 @@ impl Examples for SplitRoutes {
         self.codes.len()
     }
 
-    fn each_piece(&self, each: &mut dyn FnMut(&[u32])) -> Result<()> {
+    fn each_piece(&self, each: &mut (dyn FnMut(&[u32]) + Send)) -> Result<()> {
         each(&self.requests);
         Ok(())
     }

@@ -10,8 +10,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "check", "error", "figures", "identity", "init", "job", "pipeline", "progress", "report", "schema",
-            "source", "stats", "store", "verify", "work",
+            "check", "error", "figures", "identity", "init", "job", "pipeline", "progress", "reader", "report",
+            "schema", "source", "stats", "store", "verify", "work",
         ],
     ),
     (
@@ -61,9 +61,10 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("init", &["error", "identity", "parallel", "source"]),
-    ("report", &["check::escape_xml", "error", "schema", "stats", "verify"]),
+    ("report", &["check::escape_xml", "error", "reader", "schema", "stats", "verify"]),
     ("check", &["error", "pipeline", "stats", "store"]),
-    ("verify", &["error", "pipeline", "schema", "source", "stats", "store"]),
+    ("verify", &["error", "pipeline", "reader", "schema", "source", "stats", "store"]),
+    ("reader", &["error", "pipeline", "schema", "source", "stats", "store"]),
     ("figures", &["compose", "error", "identity::LeftOut", "keys", "negatives", "pipeline", "spill", "stats"]),
     (
         "dataset",
@@ -101,7 +102,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("dedup", &["error", "keys", "pipeline", "spill"]),
     ("identity", &["error", "keys", "parallel", "pipeline", "spill", "store"]),
     ("stats", &["classes", "error", "keys", "pipeline"]),
-    ("keys", &["error", "pipeline", "spill"]),
+    ("keys", &["error", "parallel", "pipeline", "spill"]),
     ("source", &["error", "parallel", "pipeline", "schema", "store"]),
     ("spill", &["error", "parallel", "store"]),
     ("pipeline", &["error", "schema", "store"]),

@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, AsArray};
 use arrow::compute::concat;
 use arrow::datatypes::{Int32Type, Int64Type, UInt32Type};
 use batchwright::keys::KeyView;
-use batchwright::negatives::{Columns, Positives};
+use batchwright::negatives::{self, Columns, Positives};
 use batchwright::pipeline::{Encoding, Pipeline};
 use batchwright::stats::FalseNegatives;
 use proptest::prelude::*;
@@ -71,8 +71,16 @@ fn assert_masks(p: &Pipeline, whole: &KeyView<'_>, plane: &KeyView<'_>) {
     let rules: Vec<String> = p.rules.iter().map(|r| r.text()).collect();
     let composed = plan.plan();
     let sampled: Vec<usize> = (0..plan.batches()).step_by(2).collect();
-    let columns =
-        Columns { pipeline: p, plane, plan: &composed, positives: Some(&positives), log_q: None, sampled: &sampled };
+    let of_mask = negatives::rules(p).expect("rules");
+    let columns = Columns {
+        pipeline: p,
+        plane,
+        plan: &composed,
+        rules: &of_mask,
+        positives: Some(&positives),
+        log_q: None,
+        sampled: &sampled,
+    };
     for b in 0..plan.batches() {
         let out = columns.batch(b).expect("columns");
         let arrays: HashMap<&str, _> = p.generated().into_iter().map(|g| g.name()).zip(&out.arrays).collect();

@@ -10,37 +10,71 @@ use crate::compose::check_positions;
 use crate::compose::composer::Composer;
 use crate::compose::deal::Deal;
 use crate::compose::groups::{Carried, Formed, Forming, Identities, Layout, Units, classes};
+use crate::compose::modes::Mode;
 use crate::compose::rng::Rng;
 use crate::compose::spread::Spread;
 use crate::error::{Error, Result};
 use crate::keys::{Key, Keys};
-use crate::pipeline::{Field, Group};
+use crate::pipeline::{Field, Group, Pipeline};
 use crate::spill::{Column, Room};
 
 /// Rows of the identities whose groups one core forms at a time, about.
 const PIECE: usize = 1 << 14;
 
-/// Composes all pools.
-///
-/// # Errors
-/// Classes that no row has, more rows than 32 bits tell apart, or a scratch file that can't be read or written.
-pub fn compose(composer: &mut Composer<'_>) -> Result<()> {
-    let group = composer.p.group.as_ref().ok_or_else(needs_classes)?;
-    let class_of = class_of(composer.keys, group)?;
-    composer.head.group_size = group.size();
-    let (mut carried, mut rest) = (Vec::new(), Vec::new());
-    for pool in 0..composer.pools() {
-        let formed = FormedPool::form(composer, group, &class_of, pool, (carried, rest))?;
-        let layout = Layout::new(formed.units.len(), formed.rest.len(), composer.p, group, composer.is_last(pool));
-        check_positions(composer.head.rows() + layout.rows())?;
-        composer.head.grouped.extend(layout.grouped());
-        let mut placing = Placing { composer, group, layout, pool: pool as u64 };
-        let (mut tail, left) = placing.place_groups(formed.units, formed.groups)?;
-        carried = left;
-        rest = placing.place_rest(formed.rest, &formed.rest_runs, &mut tail)?;
-        composer.close_pool(pool, tail)?;
+pub struct IdentityGrouped;
+
+impl Mode for IdentityGrouped {
+    fn check(&self, p: &Pipeline) -> Result<()> {
+        let refuse = |at: &str, problem: &str, remedy: &str| Err(Error::pipeline(at, problem, remedy));
+        let Some(group) = &p.group else {
+            return refuse(
+                "compose.group.classes",
+                "identity_grouped needs them",
+                "name the rows of each label value in a group, such as classes = { real = 1, fake = 1 }",
+            );
+        };
+        if p.label.is_none() {
+            return refuse("columns.label", "group classes are values of it", "map columns.label");
+        }
+        if group.classes.is_empty() || group.classes.iter().any(|(_, n)| *n == 0) {
+            return refuse("compose.group.classes", "every class needs at least one row", "use counts from 1");
+        }
+        let (g, slice) = (group.size(), p.slice());
+        if !slice.is_multiple_of(g) {
+            return Err(Error::pipeline(
+                "compose.batch_size",
+                format!(
+                    "groups of {g} rows don't fill {slice} rows (batch_size {} over {} ranks)",
+                    p.batch_size, p.ranks
+                ),
+                format!("use batch_size = {}", slice.div_ceil(g) * g * p.ranks),
+            ));
+        }
+        Ok(())
     }
-    Ok(())
+
+    fn deciding(&self) -> Option<Field> {
+        Some(Field::Label)
+    }
+
+    fn compose(&self, composer: &mut Composer<'_>) -> Result<()> {
+        let group = composer.p.group.as_ref().ok_or_else(needs_classes)?;
+        let class_of = class_of(composer.keys, group)?;
+        composer.head.group_size = group.size();
+        let (mut carried, mut rest) = (Vec::new(), Vec::new());
+        for pool in 0..composer.pools() {
+            let formed = FormedPool::form(composer, group, &class_of, pool, (carried, rest))?;
+            let layout = Layout::new(formed.units.len(), formed.rest.len(), composer.p, group, composer.is_last(pool));
+            check_positions(composer.head.rows() + layout.rows())?;
+            composer.head.grouped.extend(layout.grouped());
+            let mut placing = Placing { composer, group, layout, pool: pool as u64 };
+            let (mut tail, left) = placing.place_groups(formed.units, formed.groups)?;
+            carried = left;
+            rest = placing.place_rest(formed.rest, &formed.rest_runs, &mut tail)?;
+            composer.close_pool(pool, tail)?;
+        }
+        Ok(())
+    }
 }
 
 fn needs_classes() -> Error {

@@ -6,28 +6,45 @@ use rayon::prelude::*;
 
 use crate::compose::composer::Composer;
 use crate::compose::deal::Deal;
+use crate::compose::modes::{Mode, without_groups};
 use crate::compose::requests::{Piece, RequestRows};
 use crate::compose::rng::Rng;
-use crate::error::Result;
-use crate::pipeline::WindowEnds;
+use crate::error::{Error, Result};
+use crate::pipeline::{Field, Pipeline, WindowEnds};
 
-/// Composes all pools.
-///
-/// # Errors
-/// A scratch file that can't be read or written.
-pub fn compose(composer: &mut Composer<'_>) -> Result<()> {
-    let all = 0..composer.precedence.ends.last().copied().unwrap_or(0);
-    if composer.p.window_ends == WindowEnds::Whole {
-        let ends = composer.precedence.ends.clone();
-        return pack(composer, 0, all, &ends);
+pub struct RequestPacked;
+
+impl Mode for RequestPacked {
+    fn check(&self, p: &Pipeline) -> Result<()> {
+        if p.request.is_empty() {
+            let problem = "request_packed needs columns.request";
+            return Err(Error::pipeline("compose.mode", problem, "map columns.request"));
+        }
+        without_groups(p)
     }
-    // What a window's end cuts in two is two requests.
-    for pool in 0..composer.pools() {
-        let places = composer.places(pool);
-        let end = places.end;
-        pack(composer, pool, places, &[end])?;
+
+    fn deciding(&self) -> Option<Field> {
+        Some(Field::Request)
     }
-    Ok(())
+
+    fn together(&self) -> Option<Field> {
+        Some(Field::Request)
+    }
+
+    fn compose(&self, composer: &mut Composer<'_>) -> Result<()> {
+        let all = 0..composer.precedence.ends.last().copied().unwrap_or(0);
+        if composer.p.window_ends == WindowEnds::Whole {
+            let ends = composer.precedence.ends.clone();
+            return pack(composer, 0, all, &ends);
+        }
+        // What a window's end cuts in two is two requests.
+        for pool in 0..composer.pools() {
+            let places = composer.places(pool);
+            let end = places.end;
+            pack(composer, pool, places, &[end])?;
+        }
+        Ok(())
+    }
 }
 
 /// A request in a pool: its rows are consecutive, where all rows are sorted by the first appearance of their request.

@@ -5,6 +5,9 @@
 //! and the numbers are read as those of a flat column. A null among the numbers or a list of the wrong length is left to the
 //! general reader.
 
+mod levels;
+mod pages;
+
 use std::sync::{Arc, Mutex};
 
 use arrow::array::{ArrayRef, ArrowPrimitiveType, FixedSizeListArray, ListArray, PrimitiveArray};
@@ -20,8 +23,8 @@ use parquet::file::reader::ChunkReader;
 use parquet::file::serialized_reader::SerializedPageReader;
 use parquet::schema::types::{ColumnDescriptor, ColumnPath, SchemaDescriptor, Type};
 
-use super::levels::Definitions;
-use super::list_pages::{Found, Numbers, Taken, locked};
+use self::levels::Definitions;
+use self::pages::{Found, Numbers, Taken, locked};
 use crate::error::Result;
 
 /// A top-level column of lists of numbers: one leaf, at one level of repetition.

@@ -5,9 +5,10 @@ use std::ops::Range;
 
 use polars::prelude::{DataFrame, ParquetReader, SerReader, Series};
 
-use super::columns::ints;
 use super::dataset::{Dataset, RecordedFile};
-use super::masks::words_of;
+use super::footers::schema_of;
+use super::readable::readable_columns;
+use super::values::{ints, words_of};
 use crate::error::{Error, Place, Result};
 use crate::schema;
 use crate::source::{polars_footer, unless_panic};
@@ -200,8 +201,8 @@ fn read(dataset: &Dataset, path: &str, rows: Option<(usize, usize)>, columns: Op
     let full = dataset.root.join(path);
     let file = store::open(&full)?;
     let there = columns.map(|columns| {
-        let schema = super::footers::schema_of(&full);
-        let readable = super::files::readable_columns(&full);
+        let schema = schema_of(&full);
+        let readable = readable_columns(&full);
         let has = |name: &&&str| {
             let known = readable.as_ref().is_none_or(|readable| readable.iter().any(|known| known == *name));
             known && schema.as_ref().is_none_or(|schema| schema.index_of(name).is_ok())
