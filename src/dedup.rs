@@ -116,7 +116,7 @@ impl Compared<'_> {
         starts.into_par_iter().map(of_part).collect()
     }
 
-    /// Of a bucket's sorted entries: the best row of each value.
+    /// The best row of each value among a bucket's sorted entries.
     fn best(&self, entries: &[u64], is_better: impl Fn(u32, u32) -> bool) -> Vec<u32> {
         let row = |entry: u64| entry as u32;
         let mut kept = Vec::with_capacity(entries.len());

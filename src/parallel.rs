@@ -10,7 +10,7 @@ use crate::error::Result;
 /// The tasks' results, in their order. Tasks are begun from the highest `cost` (in any unit) to the lowest, in their order
 /// where it is the same, so that no core is left with a long one at the end.
 ///
-/// Of several failures the first in the tasks' order is told, whatever the threads do; tasks behind it may be left out.
+/// The first of several failures, in the tasks' order, is told, whatever the threads do; tasks behind it may be left out.
 ///
 /// # Errors
 /// The first failure, in the order of tasks.

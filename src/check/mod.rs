@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::pipeline::nearest;
-use crate::stats::{METRICS, Metric};
+use crate::schema::{METRICS, Metric};
 use crate::store;
 
 /// An expectation file.
@@ -92,7 +92,7 @@ pub fn expectations(path: &Path) -> Result<Vec<Expectation>> {
     let of = |e: &Expectation| [e.min, e.max, e.max_change].into_iter().flatten().any(|bound| !bound.is_finite());
     if let Some(e) = file.expect.iter().find(|e| of(e)) {
         let at = format!("{}, metric `{}`", path.display(), e.metric);
-        return Err(Error::pipeline(at, "a bound is no number", "give finite numbers"));
+        return Err(Error::pipeline(at, "a bound is not a number", "give finite numbers"));
     }
     if file.expect.is_empty() {
         return Err(Error::pipeline(path.display().to_string(), "it expects nothing", "add [[expect]] sections"));

@@ -8,7 +8,7 @@ use super::{Outcome, print, print_json};
 use crate::check::{self, Checked, Figures, Level, Style};
 use crate::error::Result;
 use crate::reader::Dataset;
-use crate::stats::METRICS;
+use crate::schema::METRICS;
 use crate::verify;
 
 pub fn check(args: &CheckArgs) -> Outcome {

@@ -18,7 +18,7 @@ pub fn begin() {
     START.get_or_init(Instant::now);
 }
 
-/// Of the process so far; `None` where the system does not tell.
+/// What the process took so far; `None` where the system does not tell.
 #[derive(Debug, Serialize)]
 pub struct Usage {
     pub seconds: f64,

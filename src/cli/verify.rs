@@ -53,5 +53,5 @@ fn share(text: &str) -> Result<f64, Error> {
         None => (text, 1.0),
     };
     let share = number.trim().parse::<f64>().map(|n| n / unit).ok().filter(|s| *s > 0.0 && *s <= 1.0);
-    share.ok_or_else(|| Error::pipeline(format!("--sample {text}"), "it is no share", "write it as 5% or 0.05"))
+    share.ok_or_else(|| Error::pipeline(format!("--sample {text}"), "it is not a share", "write it as 5% or 0.05"))
 }

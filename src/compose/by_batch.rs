@@ -20,7 +20,7 @@ pub struct ByBatch {
 }
 
 impl ByBatch {
-    /// Of `full` full batches, and one behind them.
+    /// For `full` full batches, and one behind them.
     pub fn new(full: usize, batch_size: usize, size: usize, room: &Room) -> Self {
         let chunks = Chunks::new(full, batch_size);
         let number = room.partitions(full * batch_size).min(chunks.len());

@@ -75,7 +75,7 @@ impl<'a> Composer<'a> {
         self.p.batch_size
     }
 
-    /// Of all that is random.
+    /// The seed of all that is random.
     pub fn seed(&self) -> u64 {
         self.p.seed
     }

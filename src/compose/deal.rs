@@ -52,7 +52,7 @@ impl Partial {
 }
 
 impl Deal {
-    /// Of `total` units in pool number `pool`; `purpose` names the stream of randomness.
+    /// Deals `total` units in pool number `pool`; `purpose` names the stream of randomness.
     pub fn new(seed: u64, purpose: &'static str, pool: u64, total: usize, full: usize, partial: &[usize]) -> Self {
         let mut left = total;
         let mut offsets =

@@ -253,7 +253,7 @@ pub struct Layout {
     pub over: usize,
     /// Whether these are placed all the same; else they are carried to the next pool.
     pub mixes: bool,
-    /// Of the other rows: those that complete the batch of such groups, the batches that they fill, and those left over.
+    /// The other rows: how many complete the batch of such groups, how many batches they fill, and how many are left over.
     pub completing: usize,
     pub rest_full: usize,
     pub leftover: usize,

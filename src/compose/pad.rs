@@ -93,7 +93,7 @@ type Pick = (u32, u32);
 #[derive(Clone, Copy, Default)]
 struct Own {
     rows: u32,
-    /// Of these, the ones in the last batch.
+    /// Those of them that stand in the last batch.
     here: u32,
 }
 

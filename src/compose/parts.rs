@@ -49,7 +49,7 @@ pub struct Part<'a> {
 }
 
 impl Composed {
-    /// Of a finished plan; `cut` gives the ranges of batches that a part may not be smaller than.
+    /// Cuts a finished plan into parts; `cut` gives the ranges of batches that a part may not be smaller than.
     pub(super) fn new(composer: Composer<'_>, cut: impl Fn(&Head) -> Vec<Range<usize>>) -> Result<Self> {
         let Composer { keys, precedence, room, mut head, order, mut padded, dropped, .. } = composer;
         drop(precedence);
@@ -145,7 +145,7 @@ impl Composed {
     }
 }
 
-/// Of rows that stand at consecutive positions, within `range`: the positions of copies with their ordinals, and those of padding:
+/// The positions of copies with their ordinals, and those of padding, among rows within `range` that stand at consecutive positions:
 /// of a row that `padded` names n times, the last n.
 fn copies_of(rows: &[u32], range: Range<usize>, padded: &[u32], copies: usize) -> (Vec<[u32; 2]>, Vec<u32>) {
     let (mut ordinals, mut padding) = (Vec::new(), Vec::new());

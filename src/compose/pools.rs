@@ -28,7 +28,7 @@ pub struct PoolEnds {
 }
 
 impl PoolEnds {
-    /// Of keys with these columns.
+    /// Nothing cut yet; `shape` tells the columns of the keys.
     ///
     /// # Errors
     /// A window that does not fit the times.

@@ -14,7 +14,7 @@ use crate::spill::{Column, Room};
 /// Times that one core looks at at a time.
 const STRETCH: usize = 1 << 15;
 
-/// Of how many rows one time is looked at, to cut times into partitions.
+/// One time in so many rows is looked at, to cut times into partitions.
 const SAMPLED: usize = 256;
 
 /// The keys that a mode decides by, in precedence, and where pools end.
@@ -66,7 +66,7 @@ impl Piece<'_> {
 }
 
 impl<'a> Precedence<'a> {
-    /// Of all keys; sorted if they need it.
+    /// The precedence of all keys; they are sorted if they need it.
     ///
     /// # Errors
     /// A window that does not fit the times, or a scratch file that can't be read or written.

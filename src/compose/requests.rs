@@ -15,7 +15,7 @@ use crate::spill::{Column, Exchange, Room};
 pub struct Shape {
     /// The place of its first row in precedence.
     pub first: u32,
-    /// Of its first row.
+    /// Whose its first row is.
     pub identity: u32,
     pub rows: u32,
 }

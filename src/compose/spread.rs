@@ -20,7 +20,7 @@ const AT_ONCE: usize = 1 << 15;
 pub struct Spread<'a> {
     deal: Deal,
     room: &'a Room,
-    /// Of full batches.
+    /// Rows of full batches.
     rows: Column<u32>,
     /// Whose they are, where somebody asks.
     owners: Option<Column<u32>>,

@@ -123,7 +123,7 @@ impl<'a> Batch<'a> {
 struct Distinct<'a> {
     /// By first appearance.
     bitmaps: Vec<&'a [u8]>,
-    /// Of every row, its bitmap's ordinal; by batch.
+    /// The ordinal of every row's bitmap; by batch.
     rows: Vec<Vec<u32>>,
 }
 

@@ -24,7 +24,7 @@ pub type ColumnSource<'a> = Box<dyn Iterator<Item = Result<ArrayRef>> + Send + '
 /// An encoded column chunk.
 pub enum Chunk {
     Arrow(ArrowColumnChunk),
-    /// Of bitmaps, or an ordered dictionary.
+    /// The dictionary of bitmaps, or an ordered one.
     Own(EncodedChunk),
 }
 

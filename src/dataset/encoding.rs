@@ -79,7 +79,7 @@ pub fn writer_properties(schema: &Schema, compression: Compression, hints: &Colu
             | schema::REQUEST_SLOT
             | schema::EXCLUDED
             | schema::VALID_NEGATIVES => set_encoding(builder, path, LeafEncoding::Delta),
-            // Nor has it a page that overflows.
+            // A type that needs its dictionary must not overflow it.
             _ if needs_dictionary(schema.field(root)) => builder
                 .set_column_dictionary_enabled(path.clone(), true)
                 .set_column_dictionary_page_size_limit(path, i32::MAX as usize),

@@ -54,7 +54,7 @@ fn input_order(p: &Pipeline, keys: &Keys, examples: &[u32]) -> Result<Baseline> 
     })
 }
 
-/// Of a random order.
+/// The match rate of a random order.
 fn match_rate(p: &Pipeline, composition: &Composition) -> Result<Option<f64>> {
     let keys = &composition.keys;
     let Some(labels) = &keys.shape().label else { return Ok(None) };

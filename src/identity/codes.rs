@@ -98,7 +98,7 @@ pub struct Settled {
 }
 
 impl Partitions {
-    /// Of columns with these orders; what the room has no bytes for waits in a nameless file.
+    /// Codes for columns with these orders; what the room has no bytes for waits in a nameless file.
     pub fn new(orders: Vec<Order>, room: &Room) -> Self {
         Partitions { parts: Exchange::with_bytes(orders.len() << BITS, room.bytes, room), orders, whole: WHOLE }
     }

@@ -53,7 +53,7 @@ pub fn times(column: &ArrayRef, wanted: &DataType, place: &Place, row: impl Fn(u
             let whole = whole.as_primitive::<Int64Type>();
             let differs = |i: &usize| whole.is_null(*i) || floats[*i] as i128 != i128::from(whole.value(*i));
             if let Some(at) = (0..whole.len()).find(differs) {
-                return fail(at, "has a time that is no double, as those of another file are");
+                return fail(at, "has a time that is not a double, as those of another file are");
             }
         }
         if let Some(at) = floats.iter().position(|x| !x.is_finite()) {
@@ -65,7 +65,7 @@ pub fn times(column: &ArrayRef, wanted: &DataType, place: &Place, row: impl Fn(u
         let texts = cast(&plain, &DataType::Utf8View).map_err(damaged)?;
         let days: Vec<Option<i32>> = texts.as_string_view().iter().map(|text| text.and_then(days)).collect();
         return match days.iter().position(Option::is_none) {
-            Some(at) => fail(at, "has a time that is no date, written as 2024-01-31"),
+            Some(at) => fail(at, "has a time that is not a date, written as 2024-01-31"),
             None => Ok(days.into_iter().flatten().map(i64::from).collect()),
         };
     }

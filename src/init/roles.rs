@@ -105,7 +105,7 @@ pub fn guess(columns: &[Column]) -> Result<Roles> {
     let mut pick = |score: &dyn Fn(&Column) -> u32| {
         let mut scored: Vec<(u32, usize)> = free.iter().map(|k| (score(&columns[*k]), *k)).collect();
         scored.retain(|(score, _)| *score > 0);
-        // Of equals, the first in the input.
+        // The first in the input wins among equals.
         scored.sort_by_key(|(score, k)| (std::cmp::Reverse(*score), *k));
         let (score, column) = *scored.first()?;
         free.retain(|k| *k != column);

@@ -32,7 +32,7 @@ pub fn item_column(p: &Pipeline, source: &Source) -> Result<Option<InputColumn>>
 /// Cuts the table of `number` items into parts whose values take about `room` bytes.
 pub fn item_parts(source: &Source, column: InputColumn, number: usize, room: u64) -> Vec<Range<usize>> {
     let least = number.div_ceil(MOST_PARTITIONS).max(1);
-    // Of whole pieces, so that the table does not depend on the room.
+    // Parts are whole pieces, so that the table does not depend on the room.
     let size = ((room / value_bytes(source, column)) as usize).max(least).next_multiple_of(piece(source, column));
     (0..number).step_by(size).map(|start| start..number.min(start + size)).collect()
 }

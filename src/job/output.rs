@@ -27,7 +27,7 @@ use crate::stats::BatchStats;
 struct Carried {
     column: InputColumn,
     field: FieldRef,
-    /// Of an ordered dictionary, whose rows travel as places in it.
+    /// The order of an ordered dictionary, whose rows travel as places in it.
     order: Option<Order>,
     origin: Origin,
     /// Rows that are gathered and encoded at a time; by the footers, so the same for every run.

@@ -12,9 +12,9 @@ use crate::payload::{Payload, Spill};
 /// A part of the output.
 pub struct LoadedPart<'a> {
     pub keys: Part<'a>,
-    /// Of its requests.
+    /// Values of its requests.
     pub carriers: Carriers,
-    /// Of its examples, and of its carriers.
+    /// Input rows of its examples, and of its carriers.
     pub payload: Payload,
 }
 

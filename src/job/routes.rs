@@ -29,7 +29,7 @@ pub struct Routes {
     examples: Exchange<[u32; 2]>,
     carriers: Exchange<[u32; 2]>,
     items: Exchange<[u32; 2]>,
-    /// Of each column.
+    /// One for each column.
     purposes: Vec<Purpose>,
 }
 

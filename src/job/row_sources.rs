@@ -11,7 +11,7 @@ use crate::pipeline::{Layout, Pipeline};
 /// For each row of some batches, or of a rank's slices of them, in order: the wanted row that brings its values.
 pub struct RowSources {
     every: Vec<Option<WantedRow>>,
-    /// Of requests' columns, where there are any.
+    /// Rows for requests' columns, where there are any.
     carriers: Vec<Option<WantedRow>>,
     firsts: Vec<Option<WantedRow>>,
 }

@@ -24,7 +24,7 @@ impl Codes<'_> {
         Codes { rows: rows.into(), distinct: tokens.len(), tokens: Arc::new(tokens) }
     }
 
-    /// Of `distinct` values whose tokens nobody needs.
+    /// Codes of `distinct` values whose tokens nobody needs.
     pub fn without_tokens(rows: Vec<u32>, distinct: usize) -> Codes<'static> {
         Codes { rows: rows.into(), tokens: Arc::default(), distinct }
     }

@@ -14,7 +14,7 @@ pub struct BatchMasks<'a> {
     /// When `columns.item` is mapped.
     pub items: Option<Classes>,
     rows: usize,
-    /// Of all rules.
+    /// What all rules exclude.
     exclusions: Vec<Box<dyn Exclusions + 'a>>,
     excluded: Bits,
 }

@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn short_long_and_dense_lists_give_what_a_set_gives() {
         let catalogue = 100_000u32;
-        // Of the identities 0, 1, 2: walked, searched, and kept as bits.
+        // The lists of identities 0, 1, 2 are walked, searched, and kept as bits.
         let lists: Vec<BTreeSet<u32>> = [(3, 30_011), (400, 241), (5_000, 17)]
             .map(|(n, step)| (0..n).map(|k| k * step % catalogue).collect())
             .into();

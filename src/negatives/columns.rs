@@ -26,7 +26,7 @@ pub struct Columns<'a> {
     pub pipeline: &'a Pipeline,
     pub plane: &'a KeyView<'a>,
     pub plan: &'a Plan<'a>,
-    /// Of the mask.
+    /// The rules of the mask.
     pub rules: &'a [Box<dyn Rule>],
     pub positives: Option<&'a Positives>,
     /// Where an item is mapped.

@@ -46,7 +46,7 @@ pub struct PoolItems {
 }
 
 impl PoolItems {
-    /// Of `number` items.
+    /// No rows yet, of `number` items.
     pub fn new(number: usize) -> Self {
         PoolItems { counts: vec![0; number], seen: Vec::new(), examples: 0 }
     }

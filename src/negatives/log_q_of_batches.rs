@@ -21,7 +21,7 @@ pub enum LogQOfBatches {
 }
 
 impl LogQOfBatches {
-    /// Of keys with items, of which there are `counts[item]` examples each.
+    /// logQ of keys with items, of which there are `counts[item]` examples each.
     ///
     /// # Errors
     /// A scratch file that can't be read or written.

@@ -40,7 +40,7 @@ impl SlotLists {
     }
 }
 
-/// Of a dictionary of lists: the rows of these slots, each without its own slot, as arrays of bounded size.
+/// The rows of some slots, out of a dictionary of lists: each without its own slot, as arrays of bounded size.
 pub fn written_out(lists: ArrayRef, slots: Range<usize>) -> impl Iterator<Item = ArrayRef> {
     let mut next = slots.start;
     std::iter::from_fn(move || {

@@ -85,9 +85,9 @@ pub struct SeenValue {
 
 /// The values that requests were seen with, as far as they can come again: most logs have the rows of a request side by side.
 struct Seen {
-    /// Of the requests with several runs.
+    /// Digests of the requests with several runs.
     torn: Vec<Option<Value>>,
-    /// Of others, whose one run an array's end may have cut.
+    /// Digests of others, whose one run an array's end may have cut.
     cut: HashMap<u32, Value>,
 }
 

@@ -43,7 +43,7 @@ const LEAST_ROOM: u64 = 32 << 20;
 const COPIES: u64 = 3;
 
 impl<'a> SourceDecoder<'a> {
-    /// Of rows of which `examples` are carried; large dictionaries together take up to `room` bytes.
+    /// Decodes rows of which `examples` are carried; large dictionaries together take up to `room` bytes.
     pub fn new(
         source: &'a Source,
         columns: Vec<DecodedColumn<'a>>,

@@ -16,7 +16,7 @@ use crate::parallel::in_parallel;
 
 /// The rows that each part of the output wants.
 pub trait Wanted: Sync {
-    /// Of a column in a row group: the parts that want any of its rows, and which input rows, ascending.
+    /// The parts that want any rows of a column in a row group, and which input rows, ascending.
     fn of(&self, column: usize, row_group: usize) -> Result<Vec<PartRows<'_>>>;
 }
 

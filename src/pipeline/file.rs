@@ -68,7 +68,7 @@ pub struct Columns {
     pub label: Option<String>,
     /// When: an integer, a finite float, a date, a timestamp, or a folder that is a date.
     pub time: Option<String>,
-    /// Of a time that is a number: the unit in which it counts from the epoch.
+    /// The unit in which a time that is a number counts from the epoch.
     pub time_unit: Option<TimeUnit>,
 }
 

@@ -34,7 +34,7 @@ impl Pipeline {
             Some(field) => Ok(field),
             None if must => Err(Error::pipeline(
                 at,
-                format!("`{name}` is no role that is mapped"),
+                format!("`{name}` is not a role that is mapped"),
                 format!("use one of {} that [columns] maps", ROLES.join(", ")),
             )),
             None => Ok(self.column_field(name)),

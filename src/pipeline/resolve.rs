@@ -24,7 +24,7 @@ pub struct Pipeline {
     pub item: Option<String>,
     pub label: Option<String>,
     pub time: Option<String>,
-    /// Of a time that is a number.
+    /// The unit of a time that is a number.
     pub time_unit: Option<TimeUnit>,
     /// Empty: no dedup.
     pub dedup_key: Vec<Field>,
@@ -126,7 +126,7 @@ fn codec(text: &str) -> Result<Compression> {
         // The library knows its name, and nothing else of it.
         Ok(Compression::LZO) => format!("`{text}` can't be written"),
         Ok(codec) => return Ok(codec),
-        Err(e) => format!("`{text}` is no codec ({e})"),
+        Err(e) => format!("`{text}` is not a codec ({e})"),
     };
     refuse(
         "output.compression",
@@ -207,7 +207,7 @@ fn window(text: Option<WindowText>) -> Result<Option<Window>> {
             let duration = humantime::parse_duration(&text).map_err(|e| {
                 Error::pipeline(
                     "compose.window",
-                    format!("`{text}` is no duration ({e})"),
+                    format!("`{text}` is not a duration ({e})"),
                     "write it as \"30m\", \"1h\" or \"7days\", or as a number of rows",
                 )
             })?;

@@ -70,10 +70,10 @@ impl Dataset {
             Error::input(Place::file(&path), problem, "name a folder that `batchwright run` wrote, or compose it again")
         };
         if !store::exists(&path) {
-            return Err(bad("there is no manifest, so this is no dataset".into()));
+            return Err(bad("there is no manifest, so this is not a dataset".into()));
         }
         let text = store::read_to_string(&path)?;
-        let no_manifest = |e: serde_json::Error| bad(format!("it is no manifest ({e})"));
+        let no_manifest = |e: serde_json::Error| bad(format!("it is not a manifest ({e})"));
         let value: Value = serde_json::from_str(&text).map_err(no_manifest)?;
         // Another version may lack what this one has.
         let format = value["format"].as_str().unwrap_or_default();

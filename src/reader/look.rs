@@ -199,7 +199,7 @@ fn looked_at(dataset: &Dataset) -> Vec<&str> {
 /// Reads a table, or those of `columns` that it has.
 fn read(dataset: &Dataset, path: &str, rows: Option<(usize, usize)>, columns: Option<&[&str]>) -> Result<DataFrame> {
     let full = dataset.root.join(path);
-    let file = store::open(&full)?;
+    let file = store::open_local(&full)?;
     let there = columns.map(|columns| {
         let schema = schema_of(&full);
         let readable = readable_columns(&full);
@@ -209,7 +209,7 @@ fn read(dataset: &Dataset, path: &str, rows: Option<(usize, usize)>, columns: Op
         };
         columns.iter().filter(has).map(|name| (*name).to_owned()).collect()
     });
-    let footer = store::open(&full)?;
+    let footer = store::open_local(&full)?;
     let read = || {
         let mut reader = ParquetReader::new(file).with_slice(rows).with_columns(there);
         reader.set_metadata(polars_footer(footer)?);

@@ -33,7 +33,7 @@ pub fn readable_columns(path: &Path) -> Option<Vec<String>> {
     let schema = zoned(footer.schema(), footer.metadata().file_metadata());
     let disputed = disputed(&schema, footer.metadata().file_metadata());
     let all = schema.fields();
-    let declared = store::open(path).is_ok_and(reads_declared);
+    let declared = store::open_local(path).is_ok_and(reads_declared);
     let known: Vec<String> = all
         .iter()
         .filter(|f| !foreign(f, declared) && !disputed.contains(f.name()))

@@ -15,11 +15,11 @@ const SHIFTED: &str = "\u{1}shifted";
 pub enum Form {
     /// Its values.
     Values,
-    /// Of a date or time: ticks from the epoch, as 64-bit integers; of the column's own unit, or another.
+    /// A date or time as ticks from the epoch, in 64-bit integers; in the column's own unit, or another.
     Ticks(Option<TimeUnit>),
-    /// Of a date or time: whole days from the epoch, by the clock of its zone.
+    /// A date or time as whole days from the epoch, by the clock of its zone.
     Days,
-    /// Of 64-bit unsigned integers: 2⁶³ less, as signed ones.
+    /// 64-bit unsigned integers, less 2⁶³, as signed ones.
     Shifted,
 }
 
@@ -118,7 +118,7 @@ impl Comparison {
         }
     }
 
-    /// Of an integer column with `whole`, or with what lies between it and the next integer. What no 64 bits hold is above
+    /// Compares an integer column with `whole`, or with what lies between it and the next integer. What no 64 bits hold is above
     /// or below all values.
     fn with(self, column: &str, whole: i128, between: bool) -> String {
         let (never, ever) = (format!("({column} < 0 AND {column} > 0)"), format!("({column} < 0 OR {column} >= 0)"));

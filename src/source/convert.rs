@@ -83,7 +83,7 @@ fn lists(array: &ArrayRef, to: &DataType) -> Outcome {
                 FixedSizeListArray::try_new_with_length(Arc::clone(f), *n, values, list.nulls().cloned(), list.len())?;
             Ok(Converted { array: Arc::new(list), unfit })
         }
-        other => Err(ArrowError::CastError(format!("{other} is no list"))),
+        other => Err(ArrowError::CastError(format!("{other} is not a list"))),
     }
 }
 
@@ -109,7 +109,7 @@ fn list_views<O: OffsetSizeTrait>(list: &GenericListViewArray<O>, element: &Fiel
 /// Keys and values by their place, whatever they are called.
 fn maps(map: &MapArray, entries: &FieldRef, sorted: bool) -> Outcome {
     let DataType::Struct(fields) = entries.data_type() else {
-        return Err(ArrowError::CastError(format!("{} are no entries", entries.data_type())));
+        return Err(ArrowError::CastError(format!("{} are not entries", entries.data_type())));
     };
     let (keys, values) = (convert(map.keys(), fields[0].data_type())?, convert(map.values(), fields[1].data_type())?);
     let mut unfit = [keys.unfit, values.unfit].concat();
@@ -321,7 +321,7 @@ mod tests {
             DataType::List(f) | DataType::LargeList(f) | DataType::ListView(f) | DataType::LargeListView(f) => {
                 Arc::clone(f)
             }
-            other => panic!("{other} is no list"),
+            other => panic!("{other} is not a list"),
         }
     }
 }

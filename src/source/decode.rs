@@ -116,7 +116,7 @@ pub fn decode_stored(
     let place = source.place(group).with_column(wanted.name());
     let rows = shard.footer.metadata().row_group(group.ordinal);
     let schema = shard.footer.parquet_schema();
-    // Of a struct, only the leaves of the field.
+    // A struct is read for the leaves of the field alone.
     let is_wanted = |leaf: &usize| {
         let parts = schema.column(*leaf).path().parts().to_vec();
         parts.get(1..).is_some_and(|below| below.starts_with(path))
@@ -271,7 +271,7 @@ pub fn decode(source: &Source, group: &RowGroup, column: InputColumn) -> Result<
 /// offsets of 32 bits. Views share the texts.
 fn unbounded(array: &ArrayRef) -> Result<ArrayRef, arrow::error::ArrowError> {
     match array.data_type() {
-        // Of texts, without a copy of each.
+        // Texts are not copied one by one.
         DataType::Dictionary(_, value) => match **value {
             DataType::Utf8 | DataType::LargeUtf8 => cast(array, &DataType::Utf8View),
             DataType::Binary | DataType::LargeBinary => cast(array, &DataType::BinaryView),

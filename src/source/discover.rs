@@ -5,12 +5,10 @@ use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use walkdir::WalkDir;
-
 use super::hive::hive_values;
 use super::table_format::{check_folder, check_live};
 use crate::error::{Error, Kind, Place, Result};
-use crate::store;
+use crate::store::{self, EntryKind};
 
 /// A file of the input.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,7 +81,7 @@ fn below(root: &str, found: &mut Discovery) -> Result<Vec<PathBuf>> {
         walk(path, found)?
     } else if store::exists(path) {
         if !store::is_file(path) {
-            let problem = "it is no file that can be read: a pipe, a device, or a link to nothing";
+            let problem = "it cannot be read as a file: a pipe, a device, or a link to nothing";
             return Err(Error::input(Place::file(root), problem, "write it to a file, and name that"));
         }
         // Whoever names a file means it, whatever it is called and whichever table it is of.
@@ -110,13 +108,12 @@ fn below(root: &str, found: &mut Discovery) -> Result<Vec<PathBuf>> {
 
 fn expand(root: &str, found: &mut Discovery) -> Result<Vec<PathBuf>> {
     let pattern = pattern_of(root);
-    let paths = glob::glob(&pattern)
-        .map_err(|e| Error::pipeline("input.shards", format!("`{root}` is no glob ({e})"), "use *, ? and ** only"))?;
+    let paths = store::matching(&pattern)?
+        .ok_or_else(|| Error::pipeline("input.shards", format!("`{root}` is not a pattern"), "use *, ? and ** only"))?;
     // Below the part without wildcards, hidden names are skipped as they are in folders.
     let fixed = fixed_components(root);
     let mut files = Vec::new();
     for path in paths {
-        let path = path.map_err(|e| Error::io("list", e.path().to_path_buf(), std::io::Error::other(e.to_string())))?;
         let hidden = named(&path).skip(fixed).any(|c| is_hidden(&c.as_os_str().to_string_lossy()));
         // A link to a folder above leads to files that are there already.
         if hidden || store::is_loop(&path) {
@@ -168,7 +165,7 @@ fn pattern_of(root: &str) -> String {
     let mut pattern = PathBuf::new();
     for (k, component) in named(Path::new(root)).enumerate() {
         let text = component.as_os_str().to_string_lossy();
-        if k < fixed { pattern.push(glob::Pattern::escape(&text)) } else { pattern.push(text.as_ref()) }
+        if k < fixed { pattern.push(store::escape(&text)) } else { pattern.push(text.as_ref()) }
     }
     if pattern.ends_with("**") {
         pattern.push("*");
@@ -178,24 +175,11 @@ fn pattern_of(root: &str) -> String {
 
 fn walk(root: &Path, found: &mut Discovery) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    let visible = |e: &walkdir::DirEntry| e.depth() == 0 || !is_hidden(&e.file_name().to_string_lossy());
-    for entry in WalkDir::new(root).follow_links(true).into_iter().filter_entry(visible) {
-        let entry = match entry {
-            Ok(entry) => entry,
-            // A link to a folder above leads to files that are there already.
-            Err(e) if e.loop_ancestor().is_some() || e.path().is_some_and(store::is_loop) => continue,
-            Err(e) => return Err(Error::io("list", root, e.into())),
-        };
-        if entry.file_type().is_file() {
-            if is_parquet(entry.path()) {
-                files.push(entry.into_path());
-            } else {
-                found.unread.insert(entry.into_path());
-            }
-        } else if entry.file_type().is_dir() {
-            check_folder(entry.path())?;
-        } else {
-            found.unread.insert(entry.into_path());
+    for entry in store::below(root, is_hidden)? {
+        match entry.kind {
+            EntryKind::File if is_parquet(&entry.path) => files.push(entry.path),
+            EntryKind::Folder => check_folder(&entry.path)?,
+            EntryKind::File | EntryKind::Other => drop(found.unread.insert(entry.path)),
         }
     }
     Ok(files)
@@ -227,12 +211,9 @@ pub fn check_apart(roots: &[String], output: &Path) -> Result<()> {
             let folder: PathBuf = named(path).take(fixed).collect();
             let rest: PathBuf = named(path).skip(fixed).collect();
             let folder = absolute(if fixed == 0 { Path::new(".") } else { &folder })?;
-            let pattern = format!("{}/{}", glob::Pattern::escape(&folder.to_string_lossy()), rest.to_string_lossy());
-            let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::new() };
+            let pattern = format!("{}/{}", store::escape(&folder.to_string_lossy()), rest.to_string_lossy());
             // A folder that matches is searched too.
-            glob::Pattern::new(&pattern).is_ok_and(|pattern| {
-                shard.ancestors().take_while(|p| p.starts_with(&folder)).any(|p| pattern.matches_path_with(p, options))
-            })
+            shard.ancestors().take_while(|p| p.starts_with(&folder)).any(|p| store::matches(&pattern, p))
         } else {
             false
         };

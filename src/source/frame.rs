@@ -61,7 +61,7 @@ fn one_type(a: &Series, b: &Series) -> polars::prelude::PolarsResult<(Series, Se
     use polars::prelude::DataType::{Binary, Float64, Int64, String, UInt64};
     let to = match (a.dtype(), b.dtype()) {
         (String, Binary) | (Binary, String) => Binary,
-        // Of unsigned integers, those that fit 63 bits; of decimals, those that do not.
+        // Unsigned integers that fit 63 bits; decimals that do not.
         (Int64, UInt64) | (UInt64, Int64) => UInt64,
         (Int64, Float64) | (Float64, Int64) => Float64,
         (_, other) => other.clone(),
@@ -92,7 +92,7 @@ fn series(name: &str, array: &ArrayRef, wanted: &DataType, form: Form) -> Result
             return Ok(Int64Chunked::from_iter_options(name, ticks(array, &wanted, true)?.into_iter()).into_series());
         }
         Form::Shifted => {
-            // Of signed ones, what is not below zero.
+            // Signed ones that are not below zero.
             let shift = |bits: u64| (bits ^ (1 << 63)) as i64;
             if array.data_type().is_signed_integer() {
                 let signed = cast(array, &Int64)?;

@@ -44,7 +44,7 @@ struct Column<'a> {
 }
 
 impl OneSchema {
-    /// Of shards with these paths, schemas, and whether they have rows.
+    /// One schema for shards with these paths, schemas, and whether they have rows.
     ///
     /// # Errors
     /// Names that are reserved or come twice; types that nothing holds; a named column that a shard with rows lacks.

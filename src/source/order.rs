@@ -28,7 +28,7 @@ pub const PLACE: DataType = DataType::Int32;
 impl Order {
     pub(super) fn new(values: Vec<Vec<u8>>, data_type: &DataType) -> Result<Self, ArrowError> {
         let DataType::Dictionary(_, value) = data_type else {
-            return Err(ArrowError::CastError(format!("{data_type} is no dictionary")));
+            return Err(ArrowError::CastError(format!("{data_type} is not a dictionary")));
         };
         let bytes = BinaryArray::from_iter_values(&values);
         let places = (0..).zip(&values).map(|(place, value)| (value.clone(), place)).collect();
@@ -83,7 +83,7 @@ impl Order {
                     $(DataType::$t => Arc::new(DictionaryArray::<$k>::try_new(
                         keys.as_primitive::<$k>().clone(), Arc::clone(&self.values),
                     )?) as ArrayRef,)*
-                    _ => return Err(ArrowError::CastError(format!("{key} is no key"))),
+                    _ => return Err(ArrowError::CastError(format!("{key} is not a key"))),
                 }
             };
         }

@@ -34,7 +34,7 @@ pub struct Predicate {
     nested: Vec<(String, InputColumn)>,
     /// The columns that it calculates with.
     calculated: Vec<String>,
-    /// Of each shard, once it was read.
+    /// Each shard's footer, once it was read.
     footers: Vec<OnceLock<FileMetadataRef>>,
 }
 
@@ -54,7 +54,10 @@ impl Predicate {
             let column = source.column(at, &name);
             if discreet && column.is_err() {
                 let known: Vec<&str> = source.fields().map(|(_, f)| f.name().as_str()).collect();
-                return Err(bad("a name in it is no column".into(), &format!("the columns are: {}", known.join(", "))));
+                return Err(bad(
+                    "a name in it is not a column".into(),
+                    &format!("the columns are: {}", known.join(", ")),
+                ));
             }
             column?;
         }
@@ -192,12 +195,12 @@ impl Predicate {
             let footer = match self.footers[group.shard].get() {
                 Some(footer) => footer,
                 None => {
-                    let footer = polars_footer(store::open(&shard.path)?).map_err(damaged)?;
+                    let footer = polars_footer(store::open_local(&shard.path)?).map_err(damaged)?;
                     self.footers[group.shard].get_or_init(|| footer)
                 }
             };
             let names = read.into_iter().map(|(name, _)| name.clone()).collect();
-            let file = store::open(&shard.path)?;
+            let file = store::open_local(&shard.path)?;
             let frame =
                 read_row_group(file, footer, group.ordinal, Some(names), ParallelStrategy::None).map_err(damaged)?;
             columns.extend(frame.columns().iter().cloned());
@@ -223,7 +226,7 @@ pub fn plain_text(frame: &mut DataFrame) {
     }
 }
 
-const NOT_UNDERSTOOD: &str = "it is no SQL predicate that is understood here";
+const NOT_UNDERSTOOD: &str = "it is not an SQL predicate that is understood here";
 
 const ROW_BY_ROW: &str =
     "a predicate decides row by row: leave aggregates, statistics, windows, ordering, chance and subqueries out";

@@ -135,7 +135,7 @@ impl Source {
                     ));
                 }
             }
-            // Of a field in a struct no order is kept.
+            // A field in a struct keeps no order.
             let field = Field::clone(&field).with_name(name).with_nullable(true).with_dict_is_ordered(false);
             let field = Arc::new(field);
             self.by_name.insert(name.clone(), InputColumn::Nested(self.nested.len()));

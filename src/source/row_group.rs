@@ -30,7 +30,7 @@ pub fn reads_declared(file: File) -> bool {
     has_known_types(&mut ParquetReader::new(file))
 }
 
-/// Of a file whose writer declares list views, Polars reads nothing; seconds of a day it takes for what is stored.
+/// Whether Polars reads the types that a file's writer declares: it reads nothing of list views, and takes seconds of a day for integers.
 fn has_known_types(reader: &mut ParquetReader<File>) -> bool {
     let seen = unless_panic(|| reader.schema().ok()).flatten();
     seen.is_some_and(|seen| !seen.iter_values().any(|field| has_seconds_of_day(&field.dtype)))

@@ -25,7 +25,7 @@ pub struct Shard {
     pub footer: ArrowReaderMetadata,
     /// Values of the folder columns for all rows of this shard.
     pub hive: Vec<Option<String>>,
-    /// Of each column of the input, its place among the file's.
+    /// The place among the file's columns of each column of the input.
     pub(super) roots: Arc<Vec<Option<usize>>>,
     /// The Parquet leaves of each of the file's columns.
     pub(super) leaves: Arc<Vec<Range<usize>>>,

@@ -16,7 +16,7 @@ const HEAD: u64 = 512;
 pub fn check_magic(path: &Path) -> Result<()> {
     let fail = |e: std::io::Error| Error::io("read", path, e);
     let bytes = store::len(path)?;
-    let mut file = store::open(path)?;
+    let mut file = store::open(path)?.reader(0);
     let mut head = Vec::new();
     (&mut file).take(HEAD).read_to_end(&mut head).map_err(fail)?;
     let mut tail = [0; 4];

@@ -1,14 +1,13 @@
 //! What tells whether a file is still the one whose footer was read.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::Read;
 use std::path::Path;
 use std::time::SystemTime;
 
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::{Error, Place, Result};
-use crate::store;
+use crate::store::{self, Blob, Version};
 
 /// Bytes behind a footer: its length, and `PAR1`.
 const TAIL: u64 = 8;
@@ -25,15 +24,13 @@ pub struct Stamp {
 impl Stamp {
     /// # Errors
     /// The file can't be read.
-    pub fn of(path: &Path, file: &File) -> Result<Self> {
+    pub fn of(path: &Path, file: &Blob) -> Result<Self> {
         let fail = |e| Error::io("read", path, e);
-        let about = file.metadata().map_err(fail)?;
-        let (bytes, modified) = (about.len(), about.modified().ok());
+        let version = file.version();
+        let bytes = version.bytes;
         let read = |at: u64, into: &mut dyn FnMut(&[u8])| -> std::io::Result<()> {
-            let mut file = file;
-            file.seek(SeekFrom::Start(at))?;
             let mut piece = vec![0; 1 << 16];
-            let mut rest = file.take(bytes - at);
+            let mut rest = file.reader(at);
             loop {
                 match rest.read(&mut piece)? {
                     0 => return Ok(()),
@@ -43,11 +40,11 @@ impl Stamp {
         };
         let mut tail = Vec::new();
         read(bytes.saturating_sub(TAIL), &mut |piece| tail.extend_from_slice(piece)).map_err(fail)?;
-        // Of a length that is a lie, the whole file.
+        // A length that is a lie stands for the whole file.
         let length = tail.first_chunk::<4>().map_or(0, |length| u64::from(u32::from_le_bytes(*length)));
         let mut digest = Xxh3::new();
         read(bytes.saturating_sub(TAIL + length), &mut |piece| digest.update(piece)).map_err(fail)?;
-        Ok(Stamp { bytes, modified, footer_xxh3_128: format!("{:032x}", digest.digest128()) })
+        Ok(Stamp { bytes, modified: version.modified, footer_xxh3_128: format!("{:032x}", digest.digest128()) })
     }
 
     /// Looks at the file again, though not at its footer.
@@ -55,9 +52,8 @@ impl Stamp {
     /// # Errors
     /// Its size or time has changed, or it is gone.
     pub fn check(&self, path: &Path) -> Result<()> {
-        let file = store::open(path)?;
-        let about = file.metadata().map_err(|e| Error::io("read", path, e))?;
-        if (about.len(), about.modified().ok()) == (self.bytes, self.modified) {
+        let now = store::open(path)?.version();
+        if now == (Version { bytes: self.bytes, modified: self.modified }) {
             return Ok(());
         }
         Err(Error::input(Place::file(path), "it changed while it was read", "run again once nobody writes to it"))
@@ -77,7 +73,7 @@ mod tests {
     fn a_file_that_grows_or_is_written_anew_is_seen() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(b"PAR1 pages footer\x06\0\0\0PAR1").unwrap();
-        let stamp = || Stamp::of(file.path(), file.as_file()).unwrap();
+        let stamp = || Stamp::of(file.path(), &store::open(file.path()).unwrap()).unwrap();
         let first = stamp();
         assert_eq!((first.bytes, &first), (25, &stamp()));
         assert_eq!(first.footer_xxh3_128, format!("{:032x}", xxh3_128(b"footer\x06\0\0\0PAR1")));
@@ -96,9 +92,9 @@ mod tests {
     fn a_length_that_is_a_lie_reads_no_more_than_there_is() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(b"\xff\xff\xff\xffPAR1").unwrap();
-        let stamp = Stamp::of(file.path(), file.as_file()).unwrap();
+        let stamp = Stamp::of(file.path(), &store::open(file.path()).unwrap()).unwrap();
         assert_eq!(stamp.footer_xxh3_128, format!("{:032x}", xxh3_128(b"\xff\xff\xff\xffPAR1")));
         file.as_file().set_len(0).unwrap();
-        assert_eq!(Stamp::of(file.path(), file.as_file()).unwrap().bytes, 0);
+        assert_eq!(Stamp::of(file.path(), &store::open(file.path()).unwrap()).unwrap().bytes, 0);
     }
 }

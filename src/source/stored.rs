@@ -32,7 +32,7 @@ impl Source {
         if matches!(column, InputColumn::Hive(_)) {
             return u64::from(group.rows) * 16;
         }
-        // Of texts, what they take if the footer tells, and where they begin; else a guess.
+        // Texts take what the footer tells, and where they begin; else this is a guess.
         let width = |chunk| width(chunk).unwrap_or(if texts(chunk).is_some() { 4 } else { 24 });
         let of_values =
             |chunk| values(chunk).saturating_mul(width(chunk) + 1).saturating_add(texts(chunk).unwrap_or(0));

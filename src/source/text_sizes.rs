@@ -1,7 +1,6 @@
 //! What texts take once they are decoded, where a footer does not tell: a dictionary of long ones is small in the file, and
 //! large in memory.
 
-use std::fs::File;
 use std::sync::Arc;
 
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
@@ -12,6 +11,7 @@ use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::serialized_reader::SerializedPageReader;
 
 use super::chunks::{dictionary_bytes, values};
+use crate::store::Blob;
 
 /// Chunks whose texts can't take more are not looked at: this much for each value of the dictionary, were there but one.
 const WORTH_A_LOOK: u64 = 32 << 20;
@@ -20,7 +20,7 @@ const WORTH_A_LOOK: u64 = 32 << 20;
 ///
 /// # Errors
 /// A dictionary page that can't be read.
-pub fn with_text_sizes(file: &File, footer: ArrowReaderMetadata) -> ParquetResult<ArrowReaderMetadata> {
+pub fn with_text_sizes(file: &Blob, footer: ArrowReaderMetadata) -> ParquetResult<ArrowReaderMetadata> {
     let metadata = footer.metadata();
     let is_open = |chunk: &ColumnChunkMetaData| {
         chunk.column_type() == Type::BYTE_ARRAY
@@ -52,9 +52,9 @@ pub fn with_text_sizes(file: &File, footer: ArrowReaderMetadata) -> ParquetResul
 }
 
 /// What a chunk's texts take, about.
-fn texts(file: &File, chunk: &ColumnChunkMetaData, rows: i64) -> ParquetResult<u64> {
+fn texts(file: &Blob, chunk: &ColumnChunkMetaData, rows: i64) -> ParquetResult<u64> {
     let rows = usize::try_from(rows).unwrap_or(0);
-    let mut pages = SerializedPageReader::new(Arc::new(file.try_clone()?), chunk, rows, None)?;
+    let mut pages = SerializedPageReader::new(Arc::new(file.clone()), chunk, rows, None)?;
     let Some(Page::DictionaryPage { buf, num_values, .. }) = pages.get_next_page()? else { return Ok(0) };
     // Each is stored behind the four bytes of its length.
     let texts = (buf.len() as u64).saturating_sub(4 * u64::from(num_values));
@@ -75,15 +75,16 @@ mod tests {
         let texts: ArrayRef =
             Arc::new(StringArray::from_iter_values((0..60_000).map(|k| format!("{:0>1000}", k % 10))));
         let schema = Arc::new(Schema::new(vec![Field::new("t", DataType::Utf8, true)]));
-        let mut file = tempfile::tempfile().unwrap();
+        let mut file = tempfile::NamedTempFile::new().unwrap();
         // As writers leave it that record no sizes.
         let properties = WriterProperties::builder().set_statistics_enabled(EnabledStatistics::None).build();
         let mut writer = ArrowWriter::try_new(&mut file, Arc::clone(&schema), Some(properties)).unwrap();
         writer.write(&RecordBatch::try_new(schema, vec![texts]).unwrap()).unwrap();
         writer.close().unwrap();
-        let footer = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).unwrap();
+        let blob = crate::store::open(file.path()).unwrap();
+        let footer = ArrowReaderMetadata::load(&blob, ArrowReaderOptions::new()).unwrap();
         assert_eq!(footer.metadata().row_group(0).column(0).unencoded_byte_array_data_bytes(), None);
-        let sized = with_text_sizes(&file, footer).unwrap();
+        let sized = with_text_sizes(&blob, footer).unwrap();
         assert_eq!(sized.metadata().row_group(0).column(0).unencoded_byte_array_data_bytes(), Some(60_000_000));
     }
 }

@@ -65,7 +65,7 @@ pub fn with_extension(field: &Field, other: &Field) -> HashMap<String, String> {
     own.chain(pairs(other).filter(|(key, _)| of_extension(key))).collect()
 }
 
-/// Of types that are not null.
+/// The types are not null.
 fn unify_types(types: &[&DataType]) -> Result<DataType, String> {
     let Some(first) = types.first() else { return Ok(DataType::Null) };
     if types.iter().all(|t| t == first) {

@@ -106,7 +106,7 @@ fn histogram(counts: &[u32]) -> BTreeMap<u64, u64> {
 pub struct Chances {
     /// The classes of a group; `None`: any other label will do.
     wanted: Option<Vec<Option<u32>>>,
-    /// Of each: the numbers of rows of which none may be missing, and how many rows ask for them.
+    /// What each of them asks: the numbers of rows of which none may be missing, and how many rows ask for them.
     asked: BTreeMap<Vec<u64>, u64>,
     rows: u64,
     /// Rows of a rank's slice of a batch.
@@ -171,7 +171,7 @@ impl Chances {
 /// What takes some seconds.
 const MOST_SUBSETS: u64 = 1 << 24;
 
-/// Of more, inclusion and exclusion adds and takes numbers so large that nothing is left of their difference.
+/// With more classes, inclusion and exclusion adds and takes numbers so large that nothing is left of their difference.
 const MOST_CLASSES: usize = 24;
 
 /// The chance that `b` of `n` rows hold at least one row of each of the classes, of `need` rows each.
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn closed_forms_agree_with_counting() {
-        // Of 5 rows, 2 drawn miss 2 given ones in C(3,2) of C(5,2) cases.
+        // Two rows drawn from 5 miss 2 given ones in C(3,2) of C(5,2) cases.
         assert!((miss(5, 2, 2) - 0.3).abs() < 1e-12);
         assert_eq!(miss(5, 4, 2), 0.0);
         assert_eq!(miss(5, 0, 2), 1.0);
@@ -208,9 +208,9 @@ mod tests {
             assert!(relative.abs() < 1e-9, "{n} {k} {b}: {relative}");
             assert!((hit(n, k, b) - hit(n, b, k)).abs() < 1e-7 * hit(n, k, b));
         }
-        // Of 4 rows a a b c, 3 drawn hold both b and c in 2 of 4 cases.
+        // Three rows drawn from a a b c hold both b and c in 2 of 4 cases.
         assert!((all_present(4, 3, &[1, 1]) - 0.5).abs() < 1e-12);
-        // Of 20 rows, one of each of 20 classes, all 20 drawn; 19 miss one.
+        // All of 20 rows drawn, one of each of 20 classes, hold every class; 19 miss one.
         assert!((all_present(20, 20, &[1; 20]) - 1.0).abs() < 1e-9);
         assert!(all_present(20, 19, &[1; 20]) < 1e-9);
     }

@@ -94,3 +94,21 @@ impl Metrics {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Counts;
+    use super::*;
+    use crate::schema::METRICS;
+
+    #[test]
+    fn all_figures_of_a_manifest_are_told() {
+        let told: Vec<String> = METRICS.iter().map(|metric| metric.name.to_owned()).collect();
+        let keys = |value: serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<String>>();
+        let counts = keys(serde_json::to_value(Counts { mixed_requests: Some(0), ..Counts::default() }).unwrap());
+        let counts = counts.into_iter().map(|name| format!("counts.{name}"));
+        let mut all = keys(serde_json::to_value(Metrics::default()).unwrap());
+        all.extend(counts);
+        assert_eq!(told, all);
+    }
+}

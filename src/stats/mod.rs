@@ -4,12 +4,10 @@ mod baseline;
 mod batch;
 mod co_user;
 mod false_negatives;
-mod meanings;
 mod metrics;
 
 pub use baseline::{Baseline, Baselines, Chances, hit, random_order};
 pub use batch::BatchStats;
 pub use co_user::{Users, co_user_ratio, even_ends};
 pub use false_negatives::{FalseNegatives, sampled_batches};
-pub use meanings::{METRICS, Metric};
 pub use metrics::{Counts, Metrics, Spread};

@@ -1,36 +1,162 @@
-//! The only user of `std::fs`: everything that touches a disk goes through here.
-#![allow(clippy::disallowed_methods)]
+//! Where bytes live: the only user of `std::fs`, `glob` and `walkdir`. Everything that touches a disk goes through here.
+//!
+//! Inputs and datasets are in a [`Store`]: this machine's disks, unless another is mounted at a folder by [`Mount`]. Scratch files, work folders and
+//! secrets are this machine's alone.
 
+mod blob;
+mod faults;
+mod local;
+mod mounts;
+mod scratch;
 mod staging;
 mod tally;
 
+pub use blob::{Blob, BlobReader, Ranged, Version};
+pub use faults::{Fault, Faults};
+pub use local::Local;
+pub use mounts::Mount;
+pub use scratch::{
+    create_private_dir, link, private_folder_in, put_folder, read_secret, replace, scratch, scratch_folder, write_whole,
+};
 pub use staging::Staging;
 pub use tally::{DigestWriter, digest_file};
 
-use std::fs::{self, File};
-use std::io::{Read, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
-use rustix::fs::{Access, CWD, RenameFlags, access};
-
+use self::mounts::store_of;
 use crate::error::{Error, Result};
 
-/// Opens a file to read it.
+/// Files by their paths.
+pub trait Store: Send + Sync {
+    /// What a path leads to.
+    ///
+    /// # Errors
+    /// It leads to nothing, or may not be looked at.
+    fn kind(&self, path: &Path) -> io::Result<EntryKind>;
+
+    /// A path without links.
+    ///
+    /// # Errors
+    /// It leads to nothing.
+    fn canonical(&self, path: &Path) -> io::Result<PathBuf>;
+
+    /// Sorted names in a folder.
+    ///
+    /// # Errors
+    /// It can't be read.
+    fn list(&self, folder: &Path) -> io::Result<Vec<OsString>>;
+
+    /// Everything below a folder at any depth, and the folder itself; what `is_hidden` says is left out with all that it holds.
+    ///
+    /// # Errors
+    /// A folder that can't be read.
+    fn below(&self, folder: &Path, is_hidden: fn(&str) -> bool) -> io::Result<Vec<Entry>>;
+
+    /// What matches a pattern.
+    ///
+    /// # Errors
+    /// `InvalidInput`: it is not a pattern. Else, a folder that can't be read.
+    fn matching(&self, pattern: &str) -> io::Result<Vec<PathBuf>>;
+
+    /// Opens a file to read ranges of it.
+    ///
+    /// # Errors
+    /// It is not there, or can't be read.
+    fn open(&self, path: &Path) -> io::Result<Blob>;
+
+    /// Creates a file that is not there yet.
+    ///
+    /// # Errors
+    /// It is there, or can't be written.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn Sink>>;
+
+    /// Creates a folder and those above it.
+    ///
+    /// # Errors
+    /// It can't be created.
+    fn create_folder(&self, path: &Path) -> io::Result<()>;
+
+    /// Removes a folder and all in it.
+    ///
+    /// # Errors
+    /// It can't be removed.
+    fn remove(&self, folder: &Path) -> io::Result<()>;
+
+    /// Flushes a file, or a folder's entries, to the device.
+    ///
+    /// # Errors
+    /// It can't be flushed.
+    fn sync(&self, path: &Path) -> io::Result<()>;
+
+    /// Puts a folder where readers look for it: at once, or not at all.
+    ///
+    /// # Errors
+    /// `target` is not what `how` expects, or the store can't do it.
+    fn commit(&self, staged: &Path, target: &Path, how: Commit) -> io::Result<()>;
+}
+
+/// A file that is being written.
+pub trait Sink: Write + Send {
+    /// Flushes what was written to the device.
+    ///
+    /// # Errors
+    /// It can't be flushed.
+    fn finish(&mut self) -> io::Result<()>;
+}
+
+/// What a folder comes to where another may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Commit {
+    /// Nothing may be there.
+    New,
+    /// An empty folder is there.
+    OverEmpty,
+    /// A folder is there, and goes where the other was.
+    Exchange,
+}
+
+/// What a path leads to, links followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A file that can be read anywhere.
+    File,
+    Folder,
+    /// A pipe, a device or the like.
+    Other,
+}
+
+/// Something below a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub path: PathBuf,
+    pub kind: EntryKind,
+}
+
+/// Opens a file to read ranges of it.
 ///
 /// # Errors
 /// It is not there, or can't be read.
-pub fn open(path: &Path) -> Result<File> {
-    File::open(path).map_err(|e| Error::io("open", path, e))
+pub fn open(path: &Path) -> Result<Blob> {
+    store_of(path).open(path).map_err(|e| Error::io("open", path, e))
 }
 
-/// Creates a file, or empties it.
+/// Opens a file for a reader that takes files of this machine alone.
 ///
 /// # Errors
-/// It can't be written.
-pub fn create(path: &Path) -> Result<File> {
-    File::create_new(path).map_err(|e| Error::io("create", path, e))
+/// It is not there, or can't be read.
+pub fn open_local(path: &Path) -> Result<File> {
+    open(path)?.local().map_err(|e| Error::io("open", path, e))
+}
+
+/// Creates a file that is not there yet.
+///
+/// # Errors
+/// It is there, or can't be written.
+pub fn create(path: &Path) -> Result<Box<dyn Sink>> {
+    store_of(path).create(path).map_err(|e| Error::io("create", path, e))
 }
 
 /// Creates a folder and those above it.
@@ -38,86 +164,35 @@ pub fn create(path: &Path) -> Result<File> {
 /// # Errors
 /// It can't be created.
 pub fn create_dir_all(path: &Path) -> Result<()> {
-    fs::create_dir_all(path).map_err(|e| Error::io("create the folder", path, e))
+    store_of(path).create_folder(path).map_err(|e| Error::io("create the folder", path, e))
 }
 
 /// A file's text.
 ///
 /// # Errors
-/// It can't be read, or is no UTF-8.
+/// It can't be read, or is not UTF-8.
 pub fn read_to_string(path: &Path) -> Result<String> {
-    fs::read_to_string(path).map_err(|e| Error::io("read", path, e))
+    let read = || {
+        // A pipe has no length, a file of the system says 0: they are read to their end.
+        let blob = match store_of(path).kind(path)? {
+            EntryKind::Other => return Local.text(path),
+            _ => store_of(path).open(path)?,
+        };
+        if blob.version().bytes == 0 {
+            return Local.text(path);
+        }
+        let mut text = String::new();
+        blob.reader(0).read_to_string(&mut text).map(|_| text)
+    };
+    read().map_err(|e| Error::io("read", path, e))
 }
 
-/// Writes a file and syncs it.
+/// Writes a file; one that is there is written anew.
 ///
 /// # Errors
 /// It can't be written.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    fs::write(path, bytes).map_err(|e| Error::io("write", path, e))
-}
-
-/// Writes a file, for its owner alone, by `write`: whole, or what was there stays.
-///
-/// # Errors
-/// It can't be written, or what `write` says; there is no file then.
-pub fn write_whole(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|e| Error::io("write", path, e))?;
-    write(file.as_file_mut())?;
-    file.persist(path).map(drop).map_err(|e| Error::io("write", path, e.error))
-}
-
-/// Creates a folder, and those above it, that only its owner may enter.
-///
-/// # Errors
-/// It can't be created.
-pub fn create_private_dir(path: &Path) -> Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| Error::io("create the folder", path, e))
-}
-
-/// A folder of its own, gone when it is dropped.
-///
-/// # Errors
-/// It can't be created.
-pub fn private_folder_in(folder: &Path) -> Result<tempfile::TempDir> {
-    tempfile::tempdir_in(folder).map_err(|e| Error::io("create a folder in", folder, e))
-}
-
-/// Puts a folder at `target`, where another may be, which then goes.
-///
-/// # Errors
-/// It can't be moved.
-pub fn put_folder(folder: tempfile::TempDir, target: &Path) -> Result<()> {
-    if !exists(target) && publish(folder.path(), target).is_ok() {
-        // Nothing is left where it was.
-        return Ok(());
-    }
-    exchange(folder.path(), target)
-}
-
-/// A file under a second name: the same bytes, copied where file systems differ.
-///
-/// # Errors
-/// It can't be linked or copied.
-pub fn link(from: &Path, to: &Path) -> Result<()> {
-    fs::hard_link(from, to).or_else(|_| fs::copy(from, to).map(drop)).map_err(|e| Error::io("copy", from, e))
-}
-
-/// Writes a file whole, or leaves what was there.
-///
-/// # Errors
-/// It can't be written.
-pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if !path.is_file() && exists(path) {
-        // A pipe or a terminal takes the bytes as they come.
-        return write(path, bytes);
-    }
-    let written = tempfile::Builder::new().permissions(PermissionsExt::from_mode(0o644)).tempfile_in(folder);
-    let written = written.and_then(|mut file| file.write_all(bytes).map(|()| file));
-    let file = written.map_err(|e| Error::io("write", path, e))?;
-    file.persist(path).map(drop).map_err(|e| Error::io("write", path, e.error))
+    Local.write(path, bytes).map_err(|e| Error::io("write", path, e))
 }
 
 /// Removes a folder and all in it.
@@ -125,11 +200,12 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// It can't be removed.
 pub fn remove_dir_all(path: &Path) -> Result<()> {
-    fs::remove_dir_all(path).map_err(|e| Error::io("remove", path, e))
+    store_of(path).remove(path).map_err(|e| Error::io("remove", path, e))
 }
 
+/// Whether there is anything, be it a link to nothing.
 pub fn exists(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok()
+    is_link(path) || store_of(path).kind(path).is_ok()
 }
 
 pub fn is_link(path: &Path) -> bool {
@@ -138,16 +214,16 @@ pub fn is_link(path: &Path) -> bool {
 
 /// Whether a path leads through more links than the system follows.
 pub fn is_loop(path: &Path) -> bool {
-    fs::canonicalize(path).is_err_and(|e| e.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()))
+    store_of(path).canonical(path).is_err_and(|e| e.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()))
 }
 
 pub fn is_dir(path: &Path) -> bool {
-    path.is_dir()
+    store_of(path).kind(path).is_ok_and(|kind| kind == EntryKind::Folder)
 }
 
 /// Whether there is a file that can be read anywhere, no pipe or device; links are followed.
 pub fn is_file(path: &Path) -> bool {
-    path.is_file()
+    store_of(path).kind(path).is_ok_and(|kind| kind == EntryKind::File)
 }
 
 /// A file's size in bytes.
@@ -155,7 +231,7 @@ pub fn is_file(path: &Path) -> bool {
 /// # Errors
 /// It is not there.
 pub fn len(path: &Path) -> Result<u64> {
-    fs::metadata(path).map(|m| m.len()).map_err(|e| Error::io("look at", path, e))
+    Ok(store_of(path).open(path).map_err(|e| Error::io("look at", path, e))?.version().bytes)
 }
 
 /// A path without links.
@@ -163,60 +239,60 @@ pub fn len(path: &Path) -> Result<u64> {
 /// # Errors
 /// It is not there.
 pub fn canonical(path: &Path) -> Result<PathBuf> {
-    fs::canonicalize(path).map_err(|e| Error::io("look at", path, e))
+    store_of(path).canonical(path).map_err(|e| Error::io("look at", path, e))
 }
 
-/// A file without a name, which vanishes with the process. So do folders that were not there before.
-///
-/// # Errors
-/// The folder can't be written.
-pub fn scratch(dir: &Path) -> Result<File> {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let missing: Vec<&Path> = dir.ancestors().take_while(|folder| !exists(folder)).collect();
-    let create = || {
-        create_dir_all(dir)?;
-        tempfile::tempfile_in(dir).map_err(|e| Error::io("create a scratch file in", dir, e))
-    };
-    // Another run may take the folder away in between, as is done below.
-    let file = create().or_else(|_| create());
-    // A folder that somebody else uses now stays.
-    missing.into_iter().take_while(|folder| fs::remove_dir(folder).is_ok()).for_each(drop);
-    file
-}
-
-/// The folder that holds a path, or the nearest above it that exists; the system's for temporary files where nobody may write
-/// there, as a plan of somebody else's output needs none of it.
-pub fn scratch_folder(path: &Path) -> PathBuf {
-    let above = path.ancestors().skip(1).find(|p| p.is_dir());
-    let folder = above.map_or_else(|| PathBuf::from("."), Path::to_path_buf);
-    if access(&folder, Access::WRITE_OK).is_ok() { folder } else { std::env::temp_dir() }
-}
-
-/// Sorted names below a folder.
+/// Sorted names in a folder.
 ///
 /// # Errors
 /// It can't be read.
-pub fn list_dir(path: &Path) -> Result<Vec<std::ffi::OsString>> {
-    let read = || -> std::io::Result<Vec<_>> {
-        let mut names = fs::read_dir(path)?.map(|e| Ok(e?.file_name())).collect::<std::io::Result<Vec<_>>>()?;
-        names.sort();
-        Ok(names)
-    };
-    read().map_err(|e| Error::io("list", path, e))
+pub fn list_dir(path: &Path) -> Result<Vec<OsString>> {
+    store_of(path).list(path).map_err(|e| Error::io("list", path, e))
+}
+
+/// Everything below a folder at any depth, and the folder itself; what `is_hidden` says is left out with all that it holds.
+///
+/// # Errors
+/// A folder that can't be read.
+pub fn below(folder: &Path, is_hidden: fn(&str) -> bool) -> Result<Vec<Entry>> {
+    store_of(folder).below(folder, is_hidden).map_err(|e| Error::io("list", folder, e))
+}
+
+/// What matches a pattern of `*`, `?`, `[…]` and `**`; `None`: it is not a pattern.
+///
+/// # Errors
+/// A folder that can't be read.
+pub fn matching(pattern: &str) -> Result<Option<Vec<PathBuf>>> {
+    let path = Path::new(pattern);
+    match store_of(path).matching(pattern) {
+        Ok(paths) => Ok(Some(paths)),
+        Err(e) if e.kind() == io::ErrorKind::InvalidInput => Ok(None),
+        Err(e) => Err(Error::io("list", path, e)),
+    }
+}
+
+/// A text in which the signs of patterns stand for themselves.
+pub fn escape(text: &str) -> String {
+    glob::Pattern::escape(text)
+}
+
+/// Whether a pattern matches a path.
+pub fn matches(pattern: &str, path: &Path) -> bool {
+    let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::new() };
+    glob::Pattern::new(pattern).is_ok_and(|pattern| pattern.matches_path_with(path, options))
 }
 
 /// Flushes a file or a folder's entries to the device.
 ///
 /// # Errors
-/// It can't be synced.
+/// It can't be flushed.
 pub fn sync(path: &Path) -> Result<()> {
-    File::open(path).and_then(|f| f.sync_all()).map_err(|e| Error::io("flush", path, e))
+    store_of(path).sync(path).map_err(|e| Error::io("flush", path, e))
 }
 
 /// Whether there is a folder with nothing in it, and no link to one.
 pub fn is_empty_folder(path: &Path) -> bool {
-    !is_link(path) && path.is_dir() && list_dir(path).is_ok_and(|names| names.is_empty())
+    !is_link(path) && is_dir(path) && list_dir(path).is_ok_and(|names| names.is_empty())
 }
 
 /// Puts `staged` in place of an empty folder: one atomic rename.
@@ -224,7 +300,7 @@ pub fn is_empty_folder(path: &Path) -> bool {
 /// # Errors
 /// Something is in it by now, or it can't be moved.
 pub fn publish_over_empty(staged: &Path, target: &Path) -> Result<()> {
-    fs::rename(staged, target).map_err(|e| Error::io("move the dataset to", target, e))
+    commit(staged, target, Commit::OverEmpty)
 }
 
 /// Puts `staged` at `target`, which must not exist: one atomic rename.
@@ -232,7 +308,7 @@ pub fn publish_over_empty(staged: &Path, target: &Path) -> Result<()> {
 /// # Errors
 /// Something is there, or it can't be moved.
 pub fn publish(staged: &Path, target: &Path) -> Result<()> {
-    rename(staged, target, RenameFlags::NOREPLACE)
+    commit(staged, target, Commit::New)
 }
 
 /// Swaps two existing folders: one atomic exchange.
@@ -240,45 +316,9 @@ pub fn publish(staged: &Path, target: &Path) -> Result<()> {
 /// # Errors
 /// The file system can't exchange them.
 pub fn exchange(staged: &Path, target: &Path) -> Result<()> {
-    rename(staged, target, RenameFlags::EXCHANGE)
+    commit(staged, target, Commit::Exchange)
 }
 
-fn rename(staged: &Path, target: &Path, flags: RenameFlags) -> Result<()> {
-    rustix::fs::renameat_with(CWD, staged, CWD, target, flags)
-        .map_err(|e| Error::io("move the dataset to", target, e.into()))
-}
-
-/// What of a secret counts.
-const SECRET_BYTES: u64 = 1 << 20;
-
-/// Reads a secret, of which a mebibyte counts; refuses a file that users other than its owner may read.
-///
-/// # Errors
-/// It can't be read, or others can read it.
-pub fn read_secret(path: &Path) -> Result<Vec<u8>> {
-    use std::os::unix::fs::MetadataExt;
-    let file = open(path)?;
-    let meta = file.metadata().map_err(|e| Error::io("look at", path, e))?;
-    if meta.mode() & 0o077 != 0 {
-        return Err(Error::pipeline(
-            format!("identity.key_file {}", path.display()),
-            format!("users other than its owner may use it (mode {:o})", meta.mode() & 0o777),
-            format!("run: chmod 600 {}", path.display()),
-        ));
-    }
-    let mut bytes = Vec::new();
-    file.take(SECRET_BYTES).read_to_end(&mut bytes).map_err(|e| Error::io("read", path, e))?;
-    Ok(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn scratch_goes_to_the_nearest_folder_that_is_there() {
-        let dir = tempfile::tempdir().unwrap();
-        assert_eq!(scratch_folder(&dir.path().join("a/b/c")), dir.path());
-        assert_eq!(scratch_folder(Path::new("dataset")), Path::new("."));
-    }
+fn commit(staged: &Path, target: &Path, how: Commit) -> Result<()> {
+    store_of(target).commit(staged, target, how).map_err(|e| Error::io("move the dataset to", target, e))
 }

@@ -1,4 +1,5 @@
 //! A hidden folder beside the output, in which a dataset is built before it appears.
+#![allow(clippy::disallowed_methods)]
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

@@ -1,22 +1,22 @@
 //! Digests of files, taken while they are written and once more from the disk.
 
-use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
 
 use xxhash_rust::xxh3::Xxh3;
 
+use super::Sink;
 use crate::error::{Error, Result};
 
 /// A file that knows its length and its 128-bit XXH3 digest.
 pub struct DigestWriter {
-    file: File,
+    file: Box<dyn Sink>,
     digest: Box<Xxh3>,
     bytes: u64,
 }
 
 impl DigestWriter {
-    pub fn new(file: File) -> Self {
+    pub fn new(file: Box<dyn Sink>) -> Self {
         DigestWriter { file, digest: Box::new(Xxh3::new()), bytes: 0 }
     }
 
@@ -26,7 +26,7 @@ impl DigestWriter {
     /// What was written can't be synced.
     pub fn finish(mut self) -> std::io::Result<(u64, String)> {
         self.file.flush()?;
-        self.file.sync_all()?;
+        self.file.finish()?;
         Ok((self.bytes, hex(&self.digest)))
     }
 }
@@ -49,7 +49,7 @@ impl Write for DigestWriter {
 /// # Errors
 /// It can't be read.
 pub fn digest_file(path: &Path) -> Result<(u64, String)> {
-    let mut file = super::open(path)?;
+    let mut file = super::open(path)?.reader(0);
     let mut digest = Xxh3::new();
     let mut buf = vec![0; 1 << 20];
     let mut bytes = 0;

@@ -37,7 +37,7 @@ pub struct Witness {
     pub(super) first_values: Vec<u128>,
     /// The first batch that may hold padding, if any may: with exact windows each window's last one does.
     pub(super) padded: Option<i64>,
-    /// Of each slice that could be read: its rows' payload.
+    /// The payload of the rows of each slice that could be read.
     pub(super) digests: HashMap<SliceKey, Vec<u128>>,
     /// `bw_user` ↔ identity, `bw_item` ↔ item.
     pub(super) users: OneToOne,

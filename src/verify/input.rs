@@ -36,7 +36,7 @@ impl InputFile {
     /// A file that Polars can't read at all.
     pub fn open(p: &Pipeline, path: PathBuf, carried: &[String]) -> Result<Self> {
         let damaged = || Error::damaged(Place::file(&path), "Polars can't read it");
-        let file = store::open(&path)?;
+        let file = store::open_local(&path)?;
         let footer = unless_panic(|| polars_footer(file)).and_then(|f| f.ok()).ok_or_else(damaged)?;
         let schema = crate::reader::schema_of(&path).ok_or_else(damaged)?;
         let own = |name: &str| schema.index_of(name).is_ok();
@@ -52,7 +52,7 @@ impl InputFile {
         let foreign = columns.iter().filter(is_foreign).cloned().collect();
         columns.retain(|name| own(name) && is_readable(name));
         let mut by_folder: Vec<(String, Option<String>)> = Vec::new();
-        // Of two folders with one name, the inner one counts.
+        // The inner one of two folders with one name counts.
         for (key, value) in folders(&path).into_iter().filter(|_| p.hive) {
             let value = Some(value).filter(|value| value != HIVE_NULL);
             match by_folder.iter_mut().find(|(known, _)| *known == key) {
@@ -99,7 +99,7 @@ impl InputFile {
         let mut frame = match self.columns.is_empty() {
             true => DataFrame::empty_with_height(rows),
             false => {
-                let (file, columns) = (store::open(&self.path)?, Some(self.columns.clone()));
+                let (file, columns) = (store::open_local(&self.path)?, Some(self.columns.clone()));
                 let read = || read_row_group(file, &self.footer, row_group, columns, ParallelStrategy::Columns);
                 unless_panic(read).and_then(|f| f.ok()).ok_or_else(damaged)?
             }

@@ -52,7 +52,7 @@ pub fn compare(p: &Pipeline, dataset: &Dataset, inputs: &[Found], findings: &mut
 
 /// The last bytes of a file, from where its footer starts (none, where it names a length that it has not), and its length.
 fn tail(path: &Path) -> Result<(Vec<u8>, u64)> {
-    let mut file = store::open(path)?;
+    let mut file = store::open(path)?.reader(0);
     let mut read = || -> std::io::Result<_> {
         let bytes = file.seek(SeekFrom::End(0))?;
         let mut last = [0; 8];

@@ -13,7 +13,7 @@ use crate::schema;
 use crate::source::plain_text;
 
 impl Witness {
-    /// Of each item that the shards have, its value and its rows before dedup; of each identity, its known positives.
+    /// The value and the rows before dedup of each item that the shards have; the known positives of each identity.
     pub(super) fn check_tables(&self, dataset: &Dataset, findings: &mut Findings) {
         let Some(column) = dataset.role("item") else { return };
         if let Some(mut items) = read_table(dataset, schema::ITEMS, findings) {

@@ -68,14 +68,14 @@ impl Witness {
                 _ => true,
             };
             let unsure = self.interchangeable.contains(&users[slot]) || !self.users.knows(users[slot]);
-            // Those of an identity that has the token leave those that nobody has to others.
+            // A sure example is of an identity whose token is known; one of an unknown identity is left for others.
             let sure = |e: &Example| self.users.token.contains_key(&e.identity) && own(e);
             let all = || self.chains.with_payload(payload, false);
             let at = |o: &u32| &self.examples[*o as usize];
             let find = |fits: &dyn Fn(&Example) -> bool| self.chains.with_payload(payload, !copy).find(|o| fits(at(o)));
             let knows = self.users.knows(users[slot]);
             let find_sure = |fits: &dyn Fn(&Example) -> bool| if knows { find(fits) } else { None };
-            // Those of the identity that is known to have the token come first, so that alike ones of others are not looked through.
+            // An identity that is known to have the token is looked through first, so that alike examples of others are not.
             let known = self.users.value(users[slot]).filter(|identity| self.users.may_agree(*identity, users[slot]));
             let find_own =
                 |fits: &dyn Fn(&Example) -> bool| self.chains.owned(payload, known?, !copy).find(|o| fits(at(o)));
@@ -107,7 +107,7 @@ impl Witness {
             let anchor_fits = alike(&|o| anchor == Some(self.examples[o].positive));
             let first = firsts.get(slot).copied().flatten();
             let first_fits = first.is_none_or(|first| alike(&|o| self.first_values.get(o) == Some(&first)));
-            // Who else it may be; of the interchangeable, anybody; else nobody, if every identity's token is known.
+            // Who else the row may be: anybody, among interchangeable identities; nobody, if every identity's token is known.
             let chain = match self.users.token.len() == self.identities {
                 _ if unsure => self.chains.of_payload(payload),
                 true => self.chains.of_owner(payload, identity).filter(|_| known == Some(identity)),

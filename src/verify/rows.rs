@@ -49,7 +49,7 @@ impl BatchRows {
 
 /// What of a dataset is read.
 pub struct Wanted {
-    /// Of the payload; `None`: all.
+    /// Columns of the payload; `None`: all.
     payload: Option<Vec<String>>,
     /// Masks, beside the other generated columns.
     masks: bool,
@@ -218,7 +218,7 @@ pub fn each_batch(
     });
 }
 
-/// Why a batch can't be checked further: more rows than it may have, or columns without which nothing can be told.
+/// Why a batch can't be checked further: it has more rows than it may, or lacks columns that everything else needs.
 fn unfit(dataset: &Dataset, frame: &DataFrame) -> Option<String> {
     if frame.height() > dataset.batch_size {
         return Some(format!("the batch has {} rows, more than {}", frame.height(), dataset.batch_size));
@@ -275,7 +275,7 @@ fn read(
     columns: Option<Vec<String>>,
     wanted: &Wanted,
 ) -> Result<DataFrame, String> {
-    let open = || store::open(path).map_err(|e| e.to_string());
+    let open = || store::open_local(path).map_err(|e| e.to_string());
     let (first, second) = (open()?, open()?);
     let read = || {
         let footer = match footer {

@@ -220,7 +220,7 @@ impl Values {
                         continue;
                     }
                     let values = Values::of(column, &own, without)?;
-                    // Of which nothing is left, it is left out too.
+                    // A struct of which nothing is left is left out too.
                     let emptied = matches!(&values, Values::Struct(a, left) if left.is_empty() && a.as_struct().num_columns() > 0);
                     if !emptied {
                         named.push((field.name().clone(), values));

@@ -16,7 +16,7 @@ pub fn check_false_negatives(dataset: &Dataset, findings: &mut Findings) {
         match rate(name) {
             Some(known) if !is_mapped => add(name, format!("{known}, and no item is mapped")),
             None if is_mapped => add(name, "missing, and an item is mapped".into()),
-            Some(known) if !(0.0..=1.0).contains(&known) => add(name, format!("{known}, which is no share")),
+            Some(known) if !(0.0..=1.0).contains(&known) => add(name, format!("{known}, which is not a share")),
             _ => {}
         }
     }

@@ -109,7 +109,7 @@ pub(super) fn read_table(dataset: &Dataset, name: &str, findings: &mut Findings)
     let path = dataset.root.join(name);
     let columns = crate::reader::readable_columns(&path);
     let read = |file| crate::source::unless_panic(|| ParquetReader::new(file).with_columns(columns).finish().ok());
-    let frame = store::open(&path).ok().and_then(read).flatten();
+    let frame = store::open_local(&path).ok().and_then(read).flatten();
     if frame.is_none() && dataset.table(name).is_some() {
         findings.add(Finding::of(name, "it can't be read as Parquet"));
     }

@@ -118,7 +118,7 @@ impl Totals {
         if dataset.value("mask.positive").is_null() {
             for (slot, anchor) in view.anchor.iter().enumerate() {
                 if !anchor && view.copy.get(slot) == Some(&0) {
-                    let problem = "every example is a positive, and this one is no anchor";
+                    let problem = "every example is a positive, and this one is not an anchor";
                     findings.add_of_kind("anchors", batch.finding(Some(slot), schema::ANCHOR, problem));
                 }
             }
@@ -191,7 +191,7 @@ impl Totals {
             batches: self.stats.len() as u64,
             max_requests_per_batch: self.stats.iter().map(|s| s.max_requests_per_slice.into()).max().unwrap_or(0),
             mixed_requests: (!dataset.columns("request").is_empty()).then(|| {
-                // Of examples that were dropped, or requests that are not in the payload, the shards tell nothing.
+                // The shards tell nothing of examples that were dropped, nor of requests that are not in the payload.
                 let told = !self.requests.is_empty() && recorded("dropped") == 0;
                 let mixed = self.requests.values().filter(|owner| owner.is_none()).count() as u64;
                 if told { mixed } else { recorded("mixed_requests") }

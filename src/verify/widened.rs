@@ -38,7 +38,7 @@ pub fn payload(files: &[Told], folders: &[String], left_out: &[&str]) -> Vec<(Fi
         let all: Vec<Option<&FieldRef>> = by_file.iter().map(|fields| fields.get(name).copied()).collect();
         let live: Vec<&FieldRef> =
             all.iter().zip(files).filter(|(_, file)| file.has_rows).filter_map(|(f, _)| *f).collect();
-        // Of files without rows, the first one's type stands.
+        // The first type stands where files have no rows.
         let told: Vec<&FieldRef> = if live.is_empty() { all.iter().flatten().copied().take(1).collect() } else { live };
         let missing = all.iter().zip(files).any(|(field, file)| field.is_none() && file.has_rows);
         let nullable = missing || all.iter().flatten().any(|field| field.is_nullable());
@@ -65,7 +65,7 @@ pub fn payload(files: &[Told], folders: &[String], left_out: &[&str]) -> Vec<(Fi
         (Field::new(*name, data_type, nullable).with_metadata(first).with_dict_is_ordered(ordered), same)
     };
     let is_within = |field: &Field| left_out.iter().any(|name| path_in(field, name).is_some());
-    // Of a struct of which nothing is left, nothing is carried.
+    // A struct of which nothing is left is not carried.
     let is_emptied =
         |field: &Field| matches!(field.data_type(), DataType::Struct(own) if own.is_empty()) && is_within(field);
     let fields = names.iter().map(field).filter(|(field, _)| !is_emptied(field));

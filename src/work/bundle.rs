@@ -147,7 +147,7 @@ impl Bundle {
     fn from_batch(batch: &RecordBatch, path: &Path) -> Result<Self, ArrowError> {
         let of = |(field, column): (&Arc<Field>, &ArrayRef)| {
             let lists = column.as_list_opt::<i64>().filter(|lists| lists.len() == 1);
-            let lists = lists.ok_or_else(|| ArrowError::SchemaError(format!("`{}` is no list", field.name())))?;
+            let lists = lists.ok_or_else(|| ArrowError::SchemaError(format!("`{}` is not a list", field.name())))?;
             Ok((field.name().clone(), lists.value(0)))
         };
         batch
@@ -191,7 +191,7 @@ pub fn write(path: &Path, bundles: impl Iterator<Item = Result<Bundle>>) -> Resu
 /// # Errors
 /// A file that is missing or damaged.
 pub fn read(path: &Path) -> Result<impl Iterator<Item = Result<Bundle>>> {
-    let file = store::open(path)?;
+    let file = store::open(path)?.reader(0);
     // Nothing was written where there was no bundle.
     let reader = match store::len(path)? {
         0 => None,

@@ -69,7 +69,7 @@ fn with_tokens(all: Bundle, name: &str, codes: &Codes<'_>) -> Bundle {
 }
 
 impl PartValues {
-    /// Of so many positions; `columns` are the further columns that rules name, in their order.
+    /// The values of so many positions; `columns` are the further columns that rules name, in their order.
     ///
     /// # Errors
     /// Columns of other lengths, or codes that stand for nothing.

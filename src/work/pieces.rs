@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -11,7 +10,7 @@ use arrow::datatypes::{UInt32Type, UInt64Type};
 use super::bundle::{self, Bundle};
 use crate::error::{Error, Place, Result};
 use crate::payload::{Piece, SeenValue};
-use crate::store;
+use crate::store::{self, Blob};
 
 /// What a column's request was seen with in a split; `request` is the code in the whole input.
 pub type Seen = (u32, SeenValue);
@@ -120,7 +119,7 @@ pub fn seen_in(index: &Path) -> Result<Vec<Seen>> {
 ///
 /// # Errors
 /// A file that can't be read.
-pub fn read(file: &File, path: &Path, piece: &Piece, bytes: &mut [u8]) -> Result<()> {
-    file.read_exact_at(bytes, piece.place)
+pub fn read(file: &Blob, path: &Path, piece: &Piece, bytes: &mut [u8]) -> Result<()> {
+    file.read_at(piece.place, bytes)
         .map_err(|e| Error::input(Place::file(path), format!("it can't be read ({e})"), "scatter the split again"))
 }

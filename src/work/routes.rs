@@ -19,7 +19,7 @@ const PURPOSES: [(Purpose, &str); 3] =
 pub struct SharedRequests(Vec<bool>);
 
 impl SharedRequests {
-    /// Of splits that end before these input rows, ascending.
+    /// Routes for splits that end before these input rows, ascending.
     ///
     /// # Errors
     /// A scratch file that can't be read.
@@ -76,9 +76,9 @@ pub struct SplitRoutes {
     /// For each row group, by purpose: parts and input rows.
     groups: Vec<[Vec<[u32; 2]>; 3]>,
     input_rows: Vec<u32>,
-    /// Of each example, counted in the split.
+    /// The row of each example, counted in the split.
     requests: Vec<u32>,
-    /// Of each request of the split: its code in the whole input, and whether it has examples in other splits.
+    /// The code of each request of the split in the whole input, and whether it has examples in other splits.
     pub codes: Vec<u32>,
     shared: Vec<bool>,
 }

@@ -160,7 +160,7 @@ impl Task<'_> {
         let pieces: Vec<_> = all.iter().map(|(piece, _)| *piece).collect();
         // Pieces are read in their order, and those of a column and split follow one another: one file is open at a time.
         let mut splits = all.iter().map(|(_, split)| *split);
-        let mut open: Option<(usize, std::fs::File)> = None;
+        let mut open: Option<(usize, crate::store::Blob)> = None;
         gathered(&pieces, types, rows, |piece, bytes| {
             let split = splits.next().unwrap_or(0);
             let path = self.work.pieces(split).0;

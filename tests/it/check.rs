@@ -101,7 +101,7 @@ fn what_cannot_be_evaluated_never_passes() {
     let (code, _) = check("[[expect]]\nmetric = \"same_user_rate\"\nmax = 0.0\nlevel = \"warn\"");
     assert_eq!(code, 0);
     let (code, text) = check("[[expect]]\nmetric = \"same_user_rate\"\nmax_change = nan");
-    assert!(code == 2 && text.contains("a bound is no number"), "{text}");
+    assert!(code == 2 && text.contains("a bound is not a number"), "{text}");
     for nothing in ["", "[[expect]]\nmetric = \"same_user_rate\"", "[[expect]]\nmetric = \"x\"\nmaximum = 3", "]"] {
         assert_eq!(check(nothing).0, 2, "{nothing}");
     }

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use batchwright::schema::Generated;
-use batchwright::stats::{Counts, Metrics};
+use batchwright::schema::{Generated, ITEM_COLUMN, METRICS, TABLE_COLUMNS};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::support::Project;
 
@@ -33,12 +33,34 @@ fn every_generated_column_is_described_as_in_its_files() {
 }
 
 #[test]
-fn every_metric_is_defined() {
+fn every_metric_is_defined_as_check_lists_it() {
     let format = page("src/guide/format.md");
-    for value in [serde_json::to_value(Metrics::default()).unwrap(), serde_json::to_value(Counts::default()).unwrap()] {
-        let names = value.as_object().unwrap().keys().filter(|name| name.contains('_'));
-        for name in names.filter(|name| !["mixed_requests", "max_requests_per_batch"].contains(&name.as_str())) {
-            assert!(format.contains(name.as_str()), "format.md: {name}");
+    for metric in METRICS {
+        let spread = if metric.names().len() > 1 { " (min, mean, max)" } else { "" };
+        let row = format!("| `{}`{spread} | {} |", metric.name, metric.meaning);
+        assert!(format.contains(&row), "format.md lacks: {row}");
+    }
+}
+
+#[test]
+fn every_column_of_a_table_is_described_and_there() {
+    let format = page("src/guide/format.md");
+    let project = Project::new(
+        "input.shards = [\"in\"]\ncolumns = { identity = \"user_id\", request = \"request_id\", item = \"item_id\", time = \"ts\" }\n\
+         compose.batch_size = 256\noutput = { path = \"out\", positives = true }",
+    );
+    std::fs::create_dir(project.path("in")).unwrap();
+    std::fs::copy(root().join("data-samples/feed/part-00000.parquet"), project.path("in/a.parquet")).unwrap();
+    project.succeed(&[]);
+    for table in TABLE_COLUMNS {
+        let file = std::fs::File::open(project.path("out").join(table.path)).unwrap();
+        let schema = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().schema().clone();
+        let written: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        let named = |(name, _): &(&'static str, &str)| if *name == ITEM_COLUMN { "item_id" } else { *name };
+        assert_eq!(written, table.columns.iter().map(named).collect::<Vec<_>>(), "{}", table.path);
+        for (name, meaning) in table.columns {
+            let row = format!("| `{name}` | {meaning} |");
+            assert!(format.contains(&row), "format.md lacks: {row}");
         }
     }
 }

@@ -20,6 +20,8 @@ mod cells;
 mod dedup;
 // How shards are stored: dictionaries that serve, split floats, shared bitmaps.
 mod encodings;
+// A store that fails at any operation: nothing is left, nothing passes.
+mod faults;
 // identity_grouped: quotas, copies, what is left.
 mod grouped;
 // README and guide: names that are there, commands that run.

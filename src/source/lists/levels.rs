@@ -78,9 +78,9 @@ fn packed(bytes: &[u8], width: usize, k: usize) -> u8 {
 /// The definition levels of a column of lists.
 #[derive(Clone, Copy)]
 pub struct Definitions {
-    /// Of a number.
+    /// The level of a number.
     pub number: u8,
-    /// Of an empty list; below it the list is null.
+    /// The level of an empty list; below it the list is null.
     pub empty: u8,
 }
 
@@ -99,12 +99,12 @@ pub struct PageLists {
     pub starts: Vec<usize>,
     /// Whether the list is not null.
     pub valid: Vec<bool>,
-    /// Of all numbers of the page; the first ones may be those of a list that began before.
+    /// How many numbers the page holds; the first ones may be those of a list that began before.
     pub numbers: usize,
 }
 
 impl PageLevels<'_> {
-    /// Of the lists, `most` at most. `None` where a number is null, or the levels are damaged.
+    /// Takes `most` lists at most. `None` where a number is null, or the levels are damaged.
     pub fn lists(&self, of: Definitions, most: usize) -> Option<PageLists> {
         let width = (u8::BITS - of.number.leading_zeros()) as usize;
         let definitions = || Runs { bytes: self.definitions, width, left: self.number };

@@ -44,7 +44,7 @@ struct Rows {
 }
 
 impl<'a> Lists<'a> {
-    /// Of the column with this leaf; `None` where it is something else.
+    /// The lists of the column with this leaf; `None` where it is something else.
     pub fn of(list: &'a DataType, schema: &SchemaDescriptor, leaf: usize) -> Option<Self> {
         let (DataType::List(element) | DataType::FixedSizeList(element, _)) = list else { return None };
         let column = schema.column(leaf);

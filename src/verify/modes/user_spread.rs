@@ -9,7 +9,7 @@ use crate::verify::finding::{Finding, Findings};
 /// Identities should meet about as many others as in a random order; a stride lets the same ones meet again.
 const MIXING: f64 = 0.6;
 
-/// Of fewer identities or batches, the ratio says little.
+/// With fewer identities or batches, the ratio says little.
 const USERS: u64 = 200;
 const BATCHES: u64 = 10;
 

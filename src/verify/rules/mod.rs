@@ -22,7 +22,7 @@ pub struct Said {
 }
 
 impl Said {
-    /// Of a batch of so many rows.
+    /// Nothing said yet, of a batch of so many rows.
     pub fn new(rows: usize) -> Self {
         let words = rows.div_ceil(64);
         Said { excluded: vec![0; words], undecided: vec![0; words] }

@@ -15,7 +15,7 @@ pub struct Same {
 }
 
 impl Same {
-    /// Of what each row has in common with others; a row without a key agrees with none.
+    /// Rows with equal keys agree; a row without a key agrees with none.
     pub fn of(keys: &[Option<u128>]) -> Self {
         let (classes, of) = classes_of(keys);
         Same { classes, of }

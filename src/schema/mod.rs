@@ -1,6 +1,12 @@
 //! The dataset format, version 1: names, types and limits of everything generated.
 //! The only place that spells a `bw_` name.
 
+mod metrics;
+mod tables;
+
+pub use metrics::{METRICS, Metric};
+pub use tables::{ITEM_COLUMN, TABLE_COLUMNS, Table};
+
 use std::collections::HashMap;
 
 use arrow::datatypes::{DataType, Field, FieldRef};
