@@ -21,6 +21,9 @@ pub mod masks {}
 #[doc = include_str!("memory.md")]
 pub mod memory {}
 
+#[doc = include_str!("questions.md")]
+pub mod questions {}
+
 #[doc = include_str!("reading.md")]
 pub mod reading {}
 

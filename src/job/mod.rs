@@ -1,5 +1,6 @@
 //! The order of the stages; the only module that knows it.
 
+pub(crate) mod bind;
 pub(crate) mod items;
 pub(crate) mod memory;
 pub(crate) mod open;
@@ -124,7 +125,7 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
 
     progress.stage("writing tables", 0, "");
     let stats = stats.finish();
-    let time = open::time_type(p, source);
+    let time = bind::time_type(p, source);
     manifest.tables.push(dataset::write_stats(&root, &stats, time.as_ref(), source.dates_as_days())?);
     let (tables, (figures, baselines)) = rayon::join(
         || write_tables(&prepared, &root, order.zip(column), &item_parts, &mut values),

@@ -4,7 +4,8 @@ use arrow::datatypes::DataType;
 use rayon::prelude::*;
 
 use super::Settings;
-use super::open::{Job, open, time_type, time_unit};
+use super::bind::{time_type, time_unit};
+use super::open::{Job, open};
 use super::scan::Scanner;
 use crate::compose::{Head, compose};
 use crate::dataset::Cuts;

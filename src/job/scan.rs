@@ -1,6 +1,7 @@
 //! The stage `scan`: a row group's key columns in, the tokens of its examples out.
 
-use super::open::{Job, time_type};
+use super::bind::time_type;
+use super::open::Job;
 use crate::error::Result;
 use crate::identity::{ChunkKeys, KeyChunk, KeyColumns};
 use crate::parallel::in_parallel;

@@ -7,8 +7,9 @@ use arrow::datatypes::{Float32Type, Int64Type, UInt32Type};
 
 use crate::job::Settings;
 
+use crate::job::bind::time_type;
 use crate::job::items::{ItemOrder, item_parts, write_positives};
-use crate::job::open::{Job, time_type};
+use crate::job::open::Job;
 use crate::job::origin::Origin;
 use crate::job::output::Output;
 use crate::job::prepare::{composed, gather};

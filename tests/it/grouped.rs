@@ -109,6 +109,45 @@ proptest! {
         prop_assert_eq!(plan.dropped.len(), dropped);
     }
 
+    /// N batches of groups alone hold no more than ⌈c/N⌉ of an identity's c groups each.
+    #[test]
+    fn no_batch_holds_more_groups_of_an_identity_than_it_must(
+        shape in Shape::any(300),
+        quota in 1u32..4,
+        per_batch in 1u32..5,
+        scarce in prop::sample::select(vec!["repeat", "rest", "drop"]),
+    ) {
+        let g = 1 + quota;
+        let shape = Shape { batch_size: g * per_batch, ..shape };
+        let plane = plane(&shape);
+        let classes = format!("{{ a = 1, b = {quota} }}");
+        let more = [
+            ("compose.mode", "identity_grouped"),
+            ("compose.group.classes", classes.as_str()),
+            ("compose.group.scarce", scarce),
+        ];
+        let p = pipeline(&shape, &more);
+        let Ok(plan) = compose(&plane, &p) else { return Ok(()) };
+        let mut batches: Vec<HashMap<u32, usize>> = Vec::new();
+        let mut all: HashMap<u32, usize> = HashMap::new();
+        for b in 0..plan.batches() {
+            let firsts = (0..plan.batch(b).len()).step_by(g as usize).filter(|slot| plan.group_slot(b, *slot) >= 0);
+            let mut here: HashMap<u32, usize> = HashMap::new();
+            for slot in firsts {
+                let identity = plane.identity.rows[plan.batch(b)[slot] as usize];
+                *here.entry(identity).or_default() += 1;
+                *all.entry(identity).or_default() += 1;
+            }
+            batches.push(here);
+        }
+        let full = all.values().sum::<usize>() / per_batch as usize;
+        for here in &batches[..full] {
+            for (identity, number) in here {
+                prop_assert!(*number <= all[identity].div_ceil(full), "{} of {} in {}", number, all[identity], full);
+            }
+        }
+    }
+
     #[test]
     fn a_row_meets_its_copy_only_where_it_must(shape in Shape::any(200), quota in 1u32..5) {
         let g = 1 + quota;

@@ -99,6 +99,25 @@ fn every_guarantee_has_its_test() {
 }
 
 #[test]
+fn every_question_is_answered_where_it_says() {
+    let questions = page("src/guide/questions.md");
+    let rows: Vec<&str> = questions.lines().filter(|line| line.starts_with("| ") && line.contains("](")).collect();
+    assert_eq!(rows.len(), 10);
+    for link in rows.iter().flat_map(|row| row.split("[").skip(1)) {
+        let (text, rest) = link.split_once("](").unwrap();
+        let file = root().join("src/guide").join(rest.split(')').next().unwrap());
+        let heading = text.split('"').nth(1);
+        let found = heading.is_none_or(|heading| {
+            std::fs::read_to_string(&file)
+                .unwrap()
+                .lines()
+                .any(|line| line.trim_start_matches('#') == format!(" {heading}"))
+        });
+        assert!(file.exists() && found, "{text}");
+    }
+}
+
+#[test]
 fn every_link_leads_to_a_file() {
     let pages = std::fs::read_dir(root().join("src/guide")).unwrap().map(|entry| entry.unwrap().path());
     for path in pages.filter(|path| path.extension().is_some_and(|e| e == "md")).chain([root().join("README.md")]) {

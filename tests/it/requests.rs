@@ -73,6 +73,31 @@ proptest! {
         }
         prop_assert!(runs.values().all(|n| *n == 1), "a request's rows are not consecutive");
     }
+
+    /// Requests follow one another in as many columns as there are batches, and no column holds more of an identity's q requests
+    /// than ⌈q/columns⌉.
+    #[test]
+    fn requests_of_one_identity_are_kept_apart(shape in Shape::any(300)) {
+        let plane = plane(&shape);
+        let p = pipeline(&shape, &[("compose.mode", "request_packed")]);
+        let plan = compose(&plane, &p).unwrap();
+        let requests = &plane.request.as_ref().expect("requests").rows;
+        let of_request: HashMap<u32, u32> =
+            requests.iter().copied().zip(plane.identity.rows.iter().copied()).collect();
+        let mut order: Vec<u32> = plan.order.iter().map(|row| requests[*row as usize]).collect();
+        order.dedup();
+        let mut own: HashMap<u32, usize> = HashMap::new();
+        order.iter().for_each(|request| *own.entry(of_request[request]).or_default() += 1);
+        let columns = (plane.len() / p.batch_size).max(1);
+        let height = order.len() / columns;
+        for column in order[..height * columns].chunks(height.max(1)) {
+            let mut here: HashMap<u32, usize> = HashMap::new();
+            column.iter().for_each(|request| *here.entry(of_request[request]).or_default() += 1);
+            for (identity, number) in here {
+                prop_assert!(number <= own[&identity].div_ceil(columns), "{} of {}", number, own[&identity]);
+            }
+        }
+    }
 }
 
 const FEED: &str = r#"

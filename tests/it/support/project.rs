@@ -1,18 +1,16 @@
 //! A folder with a pipeline file, and the real binary run in it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use arrow::array::RecordBatch;
 
-/// Real data beside the checkout, where it is present; says so where it is not.
-pub fn shared(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    eprintln!("skipped: {} is not there", path.display());
-    None
+/// A real log, in the folder that `BATCHWRIGHT_DATA` names.
+pub fn shared(name: &str) -> PathBuf {
+    let folder = std::env::var_os("BATCHWRIGHT_DATA").expect("BATCHWRIGHT_DATA names a folder of real logs");
+    let path = PathBuf::from(folder).join(name);
+    assert!(path.exists(), "{} is not there", path.display());
+    path
 }
 
 pub struct Project {
