@@ -11,6 +11,7 @@ use super::hasher::Tokenizer;
 use super::reorder::{ChunkKeys, LeftOut, Texts};
 use super::roles::{self, as_integers, without_nan};
 use super::runs::{KeyColumn, Run};
+use super::share::IdentityShare;
 use super::times;
 use crate::error::{Error, Place, Result};
 use crate::parallel::in_parallel;
@@ -32,6 +33,7 @@ pub struct KeyChunk {
 /// Which columns keys are made of, and how.
 pub struct KeyColumns {
     names: Vec<String>,
+    share: Option<IdentityShare>,
     nulls: Nulls,
     identity_width: usize,
     /// The identity, then `fields`, then the label.
@@ -79,6 +81,7 @@ impl KeyColumns {
         keys.extend(p.label.clone().map(|name| fast(vec![name])));
         KeyColumns {
             names,
+            share: IdentityShare::new(p, tokenizer),
             nulls: p.nulls,
             identity_width: p.identity.len(),
             keys,
@@ -114,7 +117,7 @@ impl KeyColumns {
             Some(keep) => (0..rows).map(|i| keep.is_valid(i) && keep.value(i)).collect(),
             None => vec![true; rows],
         };
-        let filtered = keep.iter().filter(|k| !**k).count() as u64;
+        let mut filtered = keep.iter().filter(|k| !**k).count() as u64;
         let mut null_identity = 0;
         if self.nulls != Nulls::Distinct
             && let Some(nulls) =
@@ -131,6 +134,10 @@ impl KeyColumns {
                 *keep = false;
                 null_identity += 1;
             }
+        }
+        if let Some(share) = &self.share {
+            let identity = &chunk.columns[..self.identity_width];
+            filtered += share.select(identity, &chunk.place, chunk.first_row, &mut keep)?;
         }
         let all = filtered == 0 && null_identity == 0;
         let input_row: Vec<u32> = (0..rows).filter(|i| keep[*i]).map(|i| chunk.first_row + i as u32).collect();

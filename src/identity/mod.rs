@@ -15,6 +15,7 @@ mod hasher;
 mod reorder;
 mod roles;
 mod runs;
+mod share;
 mod times;
 
 pub use builder::{Gathered, KeyBuilder};
@@ -24,4 +25,5 @@ pub use hasher::{KeyFacts, Tokenizer};
 pub use reorder::{ChunkKeys, LeftOut, Texts};
 pub use roles::{Kind, role_kind};
 pub use runs::Run;
+pub use share::IdentityShare;
 pub use times::tick;

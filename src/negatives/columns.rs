@@ -119,6 +119,8 @@ impl Columns<'_> {
             let token = |row: &u32| codes.tokens[codes.rows[*row as usize] as usize] as u64 as i64;
             Arc::new(Int64Array::from_iter_values(rows.iter().map(token))) as ArrayRef
         };
+        // A column that is not stored is not asked for.
+        let empty = arrow::array::new_empty_array(&DataType::Null);
         match column {
             Generated::Batch => ints(vec![batch as i32; rows.len()]),
             Generated::Slot => ints((0..rows.len() as i32).collect()),
@@ -136,8 +138,8 @@ impl Columns<'_> {
             Generated::RequestFirst => {
                 Arc::new(requests.iter().map(|(_, first)| Some(*first)).collect::<BooleanArray>())
             }
-            Generated::SameUser => Arc::clone(patterns.same_user.as_ref().unwrap_or(&patterns.negatives)),
-            Generated::Negatives | Generated::Excluded => Arc::clone(&patterns.negatives),
+            Generated::SameUser => Arc::clone(patterns.same_user.as_ref().unwrap_or(&empty)),
+            Generated::Negatives | Generated::Excluded => Arc::clone(patterns.negatives.as_ref().unwrap_or(&empty)),
             Generated::ValidNegatives => Arc::new(patterns.valid.clone()),
             Generated::LogQ => {
                 let items = plane.item.as_ref().map_or(&plane.identity.rows, |item| &item.rows);

@@ -18,8 +18,8 @@ use crate::stats::BatchStats;
 pub struct Patterns {
     /// Dictionary of bitmaps.
     pub same_user: Option<ArrayRef>,
-    /// Dictionary of bitmaps, or of lists of slots.
-    pub negatives: ArrayRef,
+    /// Dictionary of bitmaps, or of lists of slots; `None`: no mask is stored.
+    pub negatives: Option<ArrayRef>,
     /// Number of valid negatives, by slot.
     pub valid: Int32Array,
 }
@@ -32,19 +32,18 @@ impl Patterns {
     pub fn new(p: &Pipeline, masks: &mut BatchMasks<'_>, same_user: bool, stats: &mut BatchStats) -> Result<Self> {
         let width = bitmap_bytes(p.batch_size);
         let kinds = masks.kinds();
-        let slots = p.encoding == Encoding::Slots;
-        let mut bitmaps = Vec::with_capacity(if slots { 0 } else { kinds.len() * width });
+        let is_bitmap = p.encoding == Encoding::Bitmap;
+        let mut bitmaps = Vec::with_capacity(if is_bitmap { kinds.len() * width } else { 0 });
         let mut lists = SlotLists::default();
-        let valid = walk(p, masks, &kinds, stats, |excluded, first| {
-            if slots {
-                lists.push(excluded.slots());
-            } else {
-                excluded.append_negatives(kinds.of.len(), first, width, &mut bitmaps);
-            }
+        let valid = walk(p, masks, &kinds, stats, |excluded, first| match p.encoding {
+            Encoding::Bitmap => excluded.append_negatives(kinds.of.len(), first, width, &mut bitmaps),
+            Encoding::Slots => lists.push(excluded.slots()),
+            Encoding::None => {}
         })?;
-        let negatives = match slots {
-            true => lists.dictionary(&kinds),
-            false => bitmap_dictionary(&kinds, width, bitmaps),
+        let negatives = match p.encoding {
+            Encoding::Bitmap => Some(bitmap_dictionary(&kinds, width, bitmaps)),
+            Encoding::Slots => Some(lists.dictionary(&kinds)),
+            Encoding::None => None,
         };
         let same_user = same_user.then(|| {
             let mut bitmaps = Vec::with_capacity(masks.users.len() * width);
@@ -60,7 +59,7 @@ impl Patterns {
         };
         Ok(Patterns {
             same_user: same_user.transpose().map_err(fail)?,
-            negatives: negatives.map_err(fail)?,
+            negatives: negatives.transpose().map_err(fail)?,
             valid: kinds.of.iter().map(|kind| valid[*kind as usize]).collect::<Vec<i32>>().into(),
         })
     }

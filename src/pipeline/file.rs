@@ -139,6 +139,9 @@ pub struct Identity {
     pub hash: Hash,
     /// Required with blake3: at least 32 bytes, refused if other users can read it.
     pub key_file: Option<String>,
+    /// Only identities whose token falls in this share of all, from and up to: [0.0, 0.9] and [0.9, 1.0] are two sets without a
+    /// common identity, the same ones in every run.
+    pub share: Option<[f64; 2]>,
     pub nulls: Nulls,
     /// Whether raw identity columns stay in the output.
     pub keep_raw: bool,
@@ -313,9 +316,13 @@ pub struct Mask {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Encoding {
+    /// A bit for each slot.
     #[default]
     Bitmap,
+    /// Lists of the excluded slots.
     Slots,
+    /// Nothing but the slots of identities and items, of which masks of `same:identity` and `same:item` are made.
+    None,
 }
 
 /// Where the dataset goes, and how its files are cut.

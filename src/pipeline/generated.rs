@@ -9,7 +9,6 @@ impl Pipeline {
         use Generated::*;
         let item = self.item.is_some();
         let first = self.layout == Layout::First;
-        let slots = self.encoding == Encoding::Slots;
         [
             (Batch, true),
             (Slot, true),
@@ -22,9 +21,9 @@ impl Pipeline {
             (GroupSlot, self.group.is_some()),
             (RequestSlot, first),
             (RequestFirst, first),
-            (SameUser, self.batch_size <= MAX_BITMAP_BATCH),
-            (Negatives, !slots),
-            (Excluded, slots),
+            (SameUser, self.batch_size <= MAX_BITMAP_BATCH && self.encoding != Encoding::None),
+            (Negatives, self.encoding == Encoding::Bitmap),
+            (Excluded, self.encoding == Encoding::Slots),
             (ValidNegatives, true),
             (LogQ, item),
         ]

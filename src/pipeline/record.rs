@@ -55,7 +55,9 @@ impl Pipeline {
             "dedup": {
                 "key": self.dedup_key.iter().map(Field::text).collect::<Vec<_>>(), "keep": self.keep,
             },
-            "identity": { "hash": self.hash, "nulls": self.nulls, "keep_raw": self.keep_raw },
+            "identity": {
+                "hash": self.hash, "share": self.share, "nulls": self.nulls, "keep_raw": self.keep_raw,
+            },
             "requests": { "layout": self.layout, "columns": self.request_columns },
             "compose": {
                 "mode": self.mode, "batch_size": self.batch_size, "seed": self.seed, "window": window,

@@ -33,6 +33,8 @@ pub struct Pipeline {
     pub keep: Keep,
     pub hash: Hash,
     pub key_file: Option<PathBuf>,
+    /// From and up to: shares of all tokens.
+    pub share: Option<[f64; 2]>,
     pub nulls: Nulls,
     pub keep_raw: bool,
     pub layout: Layout,
@@ -158,6 +160,7 @@ pub(super) fn resolve(file: PipelineFile) -> Result<Pipeline> {
         keep: file.dedup.keep,
         hash: file.identity.hash,
         key_file: file.identity.key_file.map(PathBuf::from),
+        share: file.identity.share,
         nulls: file.identity.nulls,
         keep_raw: file.identity.keep_raw,
         layout: file.requests.layout,
@@ -274,6 +277,10 @@ fn check_roles(p: &Pipeline) -> Result<()> {
             "set identity.keep_raw = true, or map another column",
         );
     }
+    if p.share.is_some_and(|[from, to]| !(0.0 <= from && from < to && to <= 1.0)) {
+        let remedy = "write it as [0.0, 0.9]: from, and up to, between 0 and 1";
+        return refuse("identity.share", "it is not a share of all identities", remedy);
+    }
     match (p.hash, &p.key_file) {
         (Hash::Blake3, None) => {
             refuse("identity.key_file", "blake3 needs a key", "name a file of at least 32 random bytes")
@@ -311,6 +318,15 @@ fn check_shape(p: &Pipeline) -> Result<()> {
             "compose.remainder",
             "a short last batch can't be cut for several ranks",
             "set compose.remainder to \"drop\" or \"pad\"",
+        );
+    }
+    let of_slots =
+        |rule: &RuleText| rule.name == "same" && matches!(rule.fields[..], [Field::Identity] | [Field::Item]);
+    if p.encoding == Encoding::None && (p.rules.is_empty() || !p.rules.iter().all(of_slots)) {
+        return refuse(
+            "mask.encoding",
+            "without a mask, slots tell the rules same:identity and same:item alone",
+            "set mask.rules to these, or mask.encoding to \"bitmap\" or \"slots\"",
         );
     }
     if b > schema::MAX_BITMAP_BATCH && p.encoding == Encoding::Bitmap {

@@ -30,7 +30,8 @@ pub struct Look {
 enum Mask {
     Negatives(Series),
     Excluded(Series),
-    None,
+    /// Slots of what the rules look at: equal ones exclude one another.
+    Slots(Vec<Vec<i64>>),
 }
 
 impl Look {
@@ -58,7 +59,15 @@ impl Look {
                         }
                     }
                 }
-                Mask::None => {}
+                Mask::Slots(columns) => {
+                    bits.fill(u64::MAX);
+                    for j in 0..rows {
+                        let is_same = |slots: &Vec<i64>| slots.get(j) == slots.get(anchor);
+                        if j == anchor || columns.iter().any(is_same) {
+                            bits[j / 64] &= !(1 << (j % 64));
+                        }
+                    }
+                }
             }
             if let (Some(last), 1..) = (bits.last_mut(), rows % 64) {
                 *last &= (1 << (rows % 64)) - 1;
@@ -127,7 +136,13 @@ pub fn look(dataset: &Dataset, batch: usize) -> Result<Look> {
     let mask = match (column(schema::NEGATIVES), column(schema::EXCLUDED)) {
         (Some(negatives), _) => Mask::Negatives(negatives),
         (None, Some(excluded)) => Mask::Excluded(excluded),
-        (None, None) => Mask::None,
+        (None, None) => Mask::Slots(
+            dataset
+                .list("mask.rules")
+                .iter()
+                .map(|rule| get(if rule == "same:item" { schema::ITEM_SLOT } else { schema::USER_SLOT }))
+                .collect(),
+        ),
     };
     let label = dataset.role("label").and_then(|name| frame.column(name).ok()).and_then(|c| {
         let text = c.cast(&polars::prelude::DataType::String).ok()?;
@@ -191,8 +206,15 @@ pub fn rows_by_user(dataset: &Dataset) -> Result<Vec<(i64, u64)>> {
 
 /// The columns of a [`Look`]; Polars does not read every payload.
 fn looked_at(dataset: &Dataset) -> Vec<&str> {
-    let generated =
-        [schema::USER, schema::USER_SLOT, schema::GROUP_SLOT, schema::COPY, schema::NEGATIVES, schema::EXCLUDED];
+    let generated = [
+        schema::USER,
+        schema::USER_SLOT,
+        schema::ITEM_SLOT,
+        schema::GROUP_SLOT,
+        schema::COPY,
+        schema::NEGATIVES,
+        schema::EXCLUDED,
+    ];
     generated.into_iter().chain(dataset.role("label")).collect()
 }
 

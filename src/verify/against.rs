@@ -16,14 +16,15 @@ use super::input::InputFile;
 use super::inputs;
 use super::one_to_one::OneToOne;
 use super::orders;
+use super::predicates::Predicates;
 use super::rows::SliceKey;
 use super::second;
 use super::widened::{Told, payload};
 use crate::error::{Error, Result};
-use crate::pipeline::{Field, Hash, Keep, Layout, Nulls, Pipeline, Remainder};
+use crate::pipeline::{Field, Keep, Layout, Nulls, Pipeline, Remainder};
 use crate::reader::Dataset;
 use crate::schema;
-use crate::source::{Found, Options, Predicate, RowGroup, Source, discover};
+use crate::source::discover;
 
 /// The input, row by row, as digests.
 pub struct Witness {
@@ -137,7 +138,8 @@ impl Witness {
                 let mut payload = frame.clone();
                 left_out.iter().for_each(|name| leave_out(&mut payload, name));
                 let truths = predicates.truths(shard, row_group, frame.height())?;
-                witness.add(p, (&frame, &payload), truths, &mut keys, &mut times)?;
+                let share = |keep: &mut [bool]| predicates.share(p, (shard, row_group), keep);
+                witness.add(p, (&frame, &payload), truths, share, &mut keys, &mut times)?;
             }
         }
         witness.chains = Chains::new(&witness.examples);
@@ -181,6 +183,7 @@ impl Witness {
         p: &Pipeline,
         (frame, carried): (&DataFrame, &DataFrame),
         (keep, positive): (Vec<bool>, Vec<bool>),
+        share: impl Fn(&mut [bool]) -> Result<()>,
         keys: &mut HashMap<u128, u32>,
         times: &mut Vec<i128>,
     ) -> Result<()> {
@@ -219,8 +222,12 @@ impl Witness {
             })
             .map(|c| column(&c))
             .collect::<Result<_>>()?;
-        for row in 0..frame.height() {
-            if !keep[row] {
+        // Rows without an identity are counted as such before shares are looked at.
+        let is_null = |row: usize| p.nulls != Nulls::Distinct && identity.iter().any(|c| c[row].is_none());
+        let mut shared: Vec<bool> = (0..height).map(|row| keep[row] && !is_null(row)).collect();
+        share(&mut shared)?;
+        for row in 0..height {
+            if !keep[row] || (!shared[row] && !is_null(row)) {
                 self.filtered += 1;
                 continue;
             }
@@ -326,41 +333,4 @@ fn instants(column: &polars::prelude::Column, floats: bool) -> Vec<i128> {
         _ => 1,
     };
     super::columns::times(column).into_iter().map(|time| i128::from(time) * unit).collect()
-}
-
-/// The pipeline's predicates, which are the writer's: row by row, true or not.
-struct Predicates {
-    source: Option<Source>,
-    keep: Option<Predicate>,
-    positive: Option<Predicate>,
-    /// By shard and row group.
-    groups: HashMap<(usize, usize), RowGroup>,
-}
-
-impl Predicates {
-    fn new(p: &Pipeline, found: Vec<Found>) -> Result<Self> {
-        if p.predicate.is_none() && p.positive.is_none() {
-            return Ok(Predicates { source: None, keep: None, positive: None, groups: HashMap::new() });
-        }
-        let source = Source::open(found, &Options::of(p))?;
-        let discreet = p.hash == Hash::Blake3;
-        let predicate =
-            |at, sql: &Option<String>| sql.as_ref().map(|sql| Predicate::new(at, sql, &source, discreet)).transpose();
-        let (keep, positive) = (predicate("input.where", &p.predicate)?, predicate("mask.positive", &p.positive)?);
-        let groups = source.row_groups.iter().map(|group| ((group.shard, group.ordinal), *group)).collect();
-        Ok(Predicates { source: Some(source), keep, positive, groups })
-    }
-
-    fn truths(&self, shard: usize, row_group: usize, rows: usize) -> Result<(Vec<bool>, Vec<bool>)> {
-        let of = |predicate: &Option<Predicate>| -> Result<Vec<bool>> {
-            match (predicate, &self.source, self.groups.get(&(shard, row_group))) {
-                (Some(predicate), Some(source), Some(group)) => {
-                    let values = predicate.evaluate(source, group)?;
-                    Ok(values.iter().map(|value| value == Some(true)).collect())
-                }
-                _ => Ok(vec![true; rows]),
-            }
-        };
-        Ok((of(&self.keep)?, of(&self.positive)?))
-    }
 }

@@ -216,7 +216,7 @@ fn check_schema(dataset: &Dataset, path: &str, schema: &arrow::datatypes::Schema
     let has = |role: &str| dataset.role(role).is_some();
     let grouped = !dataset.classes().is_empty();
     let first = dataset.setting("requests.layout") == "first";
-    let slots = dataset.setting("mask.encoding") == "slots";
+    let encoding = dataset.setting("mask.encoding");
     use Generated::*;
     let expected = [
         (Batch, true),
@@ -230,9 +230,9 @@ fn check_schema(dataset: &Dataset, path: &str, schema: &arrow::datatypes::Schema
         (GroupSlot, grouped),
         (RequestSlot, first),
         (RequestFirst, first),
-        (SameUser, dataset.batch_size <= schema::MAX_BITMAP_BATCH),
-        (Negatives, !slots),
-        (Excluded, slots),
+        (SameUser, dataset.batch_size <= schema::MAX_BITMAP_BATCH && encoding != "none"),
+        (Negatives, encoding == "bitmap"),
+        (Excluded, encoding == "slots"),
         (ValidNegatives, true),
         (LogQ, has("item")),
     ];

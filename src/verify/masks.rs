@@ -41,15 +41,18 @@ pub fn check(known: &Known<'_>, findings: &mut Findings, stats: &mut BatchStats)
         said.clear();
         rules.iter().for_each(|rule| rule.say(slot, &mut said));
         set(&mut said.excluded, slot);
+        let mut open: Bits = said.excluded.iter().map(|w| !w).collect();
+        mask_tail(&mut open, rows);
         let stored: Vec<u8> = match (&negatives, &excluded) {
             (Some(column), _) => column.binary().ok().and_then(|c| c.get(slot)).unwrap_or_default().to_vec(),
             (None, Some(column)) => from_slots(batch, findings, column, slot, rows, width),
-            (None, None) => continue,
+            // Readers make the mask of slots, which are compared elsewhere.
+            (None, None) => open.iter().flat_map(|word| word.to_le_bytes()).take(width).collect(),
         };
-        let mut open: Bits = said.excluded.iter().map(|w| !w).collect();
-        mask_tail(&mut open, rows);
-        let name = if negatives.is_some() { schema::NEGATIVES } else { schema::EXCLUDED };
-        compare(batch, findings, slot, name, (&open, &said.undecided), &stored, width, exact);
+        if negatives.is_some() || excluded.is_some() {
+            let name = if negatives.is_some() { schema::NEGATIVES } else { schema::EXCLUDED };
+            compare(batch, findings, slot, name, (&open, &said.undecided), &stored, width, exact);
+        }
         let offered: u32 = stored.iter().map(|b| b.count_ones()).sum();
         if let Some(all) = &mut stats.false_negatives
             && view.anchor.get(slot) == Some(&true)

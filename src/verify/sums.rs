@@ -28,6 +28,21 @@ pub fn check_false_negatives(dataset: &Dataset, findings: &mut Findings) {
     }
 }
 
+/// Every identity's token, of which `tokens` are the low 64 bits, falls in the share that was asked for.
+pub fn check_share(dataset: &Dataset, tokens: &[i64], findings: &mut Findings) {
+    let bounds: Vec<f64> =
+        dataset.value("identity.share").as_array().into_iter().flatten().filter_map(|b| b.as_f64()).collect();
+    let [from, to] = bounds[..] else { return };
+    for token in tokens {
+        // Shares of 2⁶⁴, without rounding.
+        let (low, scale) = (i128::from(*token as u64), 2f64.powi(64));
+        if low < (from * scale).ceil() as i128 || low >= (to * scale).ceil() as i128 {
+            let problem = format!("identity {token} is outside of identity.share");
+            findings.add_of_kind("shares", Finding::of(schema::BATCHES, problem).column(schema::USER));
+        }
+    }
+}
+
 /// `told`: the requests of every batch could be counted.
 pub fn balance(dataset: &Dataset, seen: &Counts, told: bool, findings: &mut Findings) {
     let count = |name: &str| dataset.count(name);

@@ -237,6 +237,7 @@ impl Totals {
         sums::balance(dataset, &recomputed.counts, self.stats.iter().all(|s| s.requests.is_some()), findings);
         self.compare_metrics(dataset, &recomputed, findings);
         sums::check_false_negatives(dataset, findings);
+        sums::check_share(dataset, &self.tokens, findings);
         let per_user = self.tokens.iter().zip(&self.per_user).map(|(token, (rows, most))| (*token, *rows, *most));
         self.mode.finish(dataset, &recomputed, &per_user.collect::<Vec<_>>(), findings);
         let whole = dataset.value("compose.window").is_null();

@@ -63,7 +63,20 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("init", &["error", "identity", "parallel", "source"]),
     ("report", &["check::escape_xml", "error", "reader", "schema", "stats", "verify"]),
     ("check", &["error", "pipeline", "schema", "stats", "store"]),
-    ("verify", &["error", "pipeline", "reader", "schema", "source", "stats", "store"]),
+    (
+        "verify",
+        &[
+            "error",
+            "identity::IdentityShare",
+            "identity::Tokenizer",
+            "pipeline",
+            "reader",
+            "schema",
+            "source",
+            "stats",
+            "store",
+        ],
+    ),
     ("reader", &["error", "pipeline", "schema", "source", "stats", "store"]),
     ("figures", &["compose", "error", "identity::LeftOut", "keys", "negatives", "pipeline", "spill", "stats"]),
     (

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
-use arrow::array::{Int32Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::Int64Type;
 
 use crate::support::{Project, column, table};
@@ -119,4 +119,53 @@ fn a_keyed_hash_depends_on_the_key_and_shows_nothing() {
     let open = keyed(&[1; 32]);
     std::fs::set_permissions(open.path("key"), std::fs::Permissions::from_mode(0o644)).unwrap();
     open.fails(&["identity.key_file", "chmod 600"]);
+}
+
+#[test]
+fn shares_of_identities_have_none_in_common_and_all_together() {
+    let pipeline = r#"
+        input.shards = ["in.parquet"]
+        input.where = "x < 900"
+        columns = { identity = "user", item = "item" }
+        identity.nulls = "drop"
+        identity.keep_raw = true
+        compose.batch_size = 16
+        mask.rules = ["same:identity", "known_positive"]
+        output.path = "out"
+    "#;
+    let users: StringArray = (0..1_000).map(|k| (k % 11 != 0).then(|| format!("u{}", k * k % 307))).collect();
+    let rows = table(vec![
+        ("user", Arc::new(users) as ArrayRef),
+        ("item", Arc::new((0..1_000).map(|k| k % 83).collect::<Int64Array>())),
+        ("x", Arc::new((0..1_000).collect::<Int64Array>())),
+    ]);
+    let mut seen: Vec<std::collections::BTreeSet<i64>> = Vec::new();
+    let mut total = 0;
+    for share in ["[0.0, 0.3]", "[0.3, 0.9]", "[0.9, 1.0]"] {
+        let project =
+            Project::new(pipeline).file("in.parquet", &rows).arg("--set").arg(&format!("identity.share={share}"));
+        let out = project.run();
+        project.verified();
+        let tokens: std::collections::BTreeSet<i64> = column::<Int64Type>(&out, "bw_user").into_iter().collect();
+        assert!(seen.iter().all(|others| others.is_disjoint(&tokens)) && tokens.len() > 5);
+        let counts = project.manifest()["counts"].clone();
+        let filtered = counts["filtered"].as_u64().unwrap();
+        assert_eq!(filtered + counts["null_identity"].as_u64().unwrap() + out.num_rows() as u64, 1_000);
+        seen.push(tokens);
+        total += out.num_rows();
+        // A manifest that claims another share does not pass.
+        let manifest = project.path("out/_batchwright/manifest.json");
+        let text = std::fs::read_to_string(&manifest).unwrap();
+        let other = text.replace("\"share\": [", "\"share\": [0.30000001, 0.3000001], \"was\": [");
+        assert_ne!(other, text);
+        std::fs::write(&manifest, other).unwrap();
+        let verdict = project.verify(&[]);
+        assert!(verdict.code == 1 && verdict.stdout.contains("outside of identity.share"), "{}", verdict.stdout);
+    }
+    assert_eq!(total, (0..900).filter(|k| k % 11 != 0).count());
+    for share in ["[0.5, 0.5]", "[-0.1, 0.5]", "[0.2, 1.5]"] {
+        let project =
+            Project::new(pipeline).file("in.parquet", &rows).arg("--set").arg(&format!("identity.share={share}"));
+        project.fails(&["identity.share"]);
+    }
 }

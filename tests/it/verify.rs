@@ -129,6 +129,9 @@ const VARIANTS: &[&str] = &[
     "compose.window=1h dedup.keep=last",
     "mask.rules=[\"same:label+item\",\"same:request\"] mask.positive=clicked",
     "mask.positive=clicked input.where=item_id<1500",
+    "mask.encoding=none mask.rules=[\"same:identity\",\"same:item\"]",
+    "mask.encoding=none mask.rules=[\"same:identity\"] compose.mode=identity_grouped compose.group.classes={home=1,search=2}",
+    "identity.share=[0.2,0.7] dedup.keep=last",
 ];
 
 fn sets(variant: &str) -> Vec<&str> {

@@ -95,6 +95,10 @@ class Batch:
         if self._dataset.encoding == "slots":
             valid = masks.without(*lists(self.column("bw_excluded")), self.width)
             valid[np.arange(len(self)), self.slots] = False
+        elif self._dataset.encoding == "none":
+            # No mask is stored: rules of identities and items are made of their slots.
+            slots = {"same:identity": "bw_user_slot", "same:item": "bw_item_slot"}
+            valid = np.logical_and.reduce([masks.differ(self._of_whole(slots[rule]), self.slots) for rule in self._dataset.rules])
         else:
             valid = masks.unpack(fixed_bytes(self.column("bw_negatives")), self.width)
         return self._seen(valid, local)

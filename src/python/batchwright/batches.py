@@ -98,6 +98,8 @@ class Reader:
         own = range(rank * written // world, (rank + 1) * written // world) if written > 1 else range(1)
         #: The written ranks whose slices make the share.
         self._files = [RankReader(dataset, written_rank) for written_rank in own]
+        #: Of all ranks, where masks are made of the whole batch's slots.
+        self._all = [RankReader(dataset, written_rank) for written_rank in range(written)] if dataset.encoding == "none" else []
 
     def batch(self, number: int, index: int) -> Batch:
         dataset = self._dataset
@@ -114,7 +116,8 @@ class Reader:
         if slot - dataset.batch_size // dataset.ranks * self._files[0].rank != width * len(slices) // dataset.ranks:
             raise DatasetError(slices[0].group.path, f"batch {number} has not its {width} rows", "compose the dataset again")
         if dataset.ranks > 1:
-            return Batch(dataset, index, number, slices, width, slices if self._world == 1 else None, names)
+            whole = slices if self._world == 1 else [file.slice(number) for file in self._all] or None
+            return Batch(dataset, index, number, slices, width, whole, names)
         # One file holds all ranks' rows: each takes its slots, of a short batch maybe none.
         (all_rows,) = slices
         share = dataset.batch_size // self._world

@@ -48,6 +48,7 @@ class Dataset:
         self.batch_size: int = pipeline["compose"]["batch_size"]
         self.ranks: int = pipeline["output"]["ranks"]
         self.encoding: str = pipeline["mask"]["encoding"]
+        self.rules: list[str] = pipeline["mask"]["rules"]
         self.request_columns: list[str] = pipeline["requests"]["columns"] if pipeline["requests"]["layout"] == "first" else []
         self.batches: int = manifest["counts"]["batches"]
         self.shards = [
