@@ -17,7 +17,7 @@ use parquet::arrow::ArrowSchemaConverter;
 use batchwright::compose::compose;
 use batchwright::dataset::{ColumnHints, encode_bitmaps, writer_properties};
 use batchwright::job::{Settings, prepare};
-use batchwright::negatives::{BatchColumns, Columns, LogQ, rules};
+use batchwright::negatives::{BatchColumns, Columns, LogQ, MaskRules};
 use batchwright::pipeline::load;
 use batchwright::progress::Progress;
 use batchwright::schema::{NEGATIVES, SAME_USER};
@@ -53,7 +53,7 @@ fn main() {
         items.rows.iter().for_each(|item| counts[*item as usize] += 1);
         LogQ::of_one_pool(&counts)
     });
-    let rules = rules(&pipeline).expect("rules");
+    let rules = MaskRules::of(&pipeline).expect("rules");
     let columns =
         Columns { pipeline: &pipeline, plane, plan, rules: &rules, positives, log_q: log_q.as_ref(), sampled: &[] };
     // As a run does.

@@ -8,7 +8,7 @@ use std::path::Path;
 use batchwright::classes::Classes;
 use batchwright::error::Result;
 use batchwright::job::{Prepared, Settings, prepare};
-use batchwright::negatives::{BatchColumns, BatchKeys, Bits, Columns, Exclusions, Pairs, Rule, Share};
+use batchwright::negatives::{BatchColumns, BatchKeys, Bits, Columns, Exclusions, MaskRules, Pairs, Rule, Share};
 use batchwright::pipeline::{Field, Pipeline, load};
 use batchwright::progress::Progress;
 
@@ -58,7 +58,7 @@ fn sample() -> Result<(Pipeline, Prepared)> {
 }
 
 /// The generated columns of all batches, with some rules.
-fn columns(rules: &[Box<dyn Rule>], p: &Pipeline, prepared: &Prepared) -> Result<Vec<BatchColumns>> {
+fn columns(rules: &MaskRules, p: &Pipeline, prepared: &Prepared) -> Result<Vec<BatchColumns>> {
     let composition = &prepared.composition;
     let part = composition.composed.part(&composition.keys, 0..composition.composed.head().batches())?;
     let (plane, plan, positives) = (&part.view, &part.plan, composition.positives.as_ref());
@@ -70,7 +70,7 @@ fn main() -> Result<()> {
     let (p, prepared) = sample()?;
     let rule = Either { fields: vec![Field::Identity, Field::Item] };
     println!("{} excludes at most {:.3} % of pairs", rule.text(), 100.0 * rule.share(&prepared.composition)?.most);
-    let columns = columns(&[Box::new(rule)], &p, &prepared)?;
+    let columns = columns(&MaskRules { excluding: vec![Box::new(rule)], ..MaskRules::default() }, &p, &prepared)?;
     println!("in batches: {} pairs", columns.iter().map(|batch| batch.stats.excluded_pairs).sum::<u64>());
     Ok(())
 }
@@ -83,8 +83,9 @@ mod tests {
     fn either_of_two_keys_is_what_two_rules_exclude() {
         let (p, prepared) = sample().unwrap();
         let fields = vec![Field::Identity, Field::Item];
-        let own = columns(&[Box::new(Either { fields })], &p, &prepared).unwrap();
-        let theirs = columns(&batchwright::negatives::rules(&p).unwrap(), &p, &prepared).unwrap();
+        let rules = MaskRules { excluding: vec![Box::new(Either { fields })], ..MaskRules::default() };
+        let own = columns(&rules, &p, &prepared).unwrap();
+        let theirs = columns(&MaskRules::of(&p).unwrap(), &p, &prepared).unwrap();
         assert!(own.iter().map(|batch| batch.stats.excluded_pairs).sum::<u64>() > 0);
         for (own, theirs) in own.iter().zip(&theirs) {
             assert_eq!(own.stats, theirs.stats);

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use arrow::array::ArrayRef;
-use arrow::datatypes::FieldRef;
+use arrow::datatypes::{DataType, FieldRef};
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, compute_leaves};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterPropertiesPtr;
@@ -74,7 +74,7 @@ impl Encoder<'_> {
         let chunks: Vec<Vec<Chunk>> = work
             .into_par_iter()
             .map(|(field, column, first, writers)| match field.name().as_str() {
-                schema::SAME_USER | schema::NEGATIVES => self.bitmaps(field, &self.leaves[first], column),
+                name if is_bitmap(name, field.data_type()) => self.bitmaps(field, &self.leaves[first], column),
                 _ if field.dict_is_ordered() == Some(true) => self.ordered(field, &self.leaves[first], column),
                 _ => self.arrays(field, writers, column),
             })
@@ -127,4 +127,10 @@ fn leaves(field: &FieldRef) -> usize {
         List(f) | LargeList(f) | FixedSizeList(f, _) | ListView(f) | LargeListView(f) | Map(f, _) => leaves(f),
         _ => 1,
     }
+}
+
+/// Whether a column is a mask of bitmaps.
+pub fn is_bitmap(name: &str, data_type: &DataType) -> bool {
+    let is_mask = [schema::SAME_USER, schema::NEGATIVES, schema::OWN_POSITIVES].contains(&name);
+    is_mask && matches!(data_type, DataType::FixedSizeBinary(_))
 }

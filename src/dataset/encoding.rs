@@ -8,6 +8,7 @@ use parquet::basic::{Compression, Encoding};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
 
+use super::encode::is_bitmap;
 use crate::error::{Error, Result};
 use crate::schema;
 
@@ -66,8 +67,8 @@ pub fn writer_properties(schema: &Schema, compression: Compression, hints: &Colu
         *ordinal += 1;
         let path = column.path().clone();
         builder = match name.as_str() {
-            schema::SAME_USER | schema::NEGATIVES => {
-                let limit = hints.bitmaps.iter().find(|(bitmaps, _)| bitmaps == name).map_or(0, |(_, limit)| *limit);
+            name if is_bitmap(name, schema.field(root).data_type()) => {
+                let limit = hints.bitmaps.iter().find(|(bitmaps, _)| *bitmaps == name).map_or(0, |(_, limit)| *limit);
                 builder
                     .set_column_dictionary_enabled(path.clone(), limit > 0)
                     .set_column_dictionary_page_size_limit(path.clone(), limit)
@@ -78,6 +79,8 @@ pub fn writer_properties(schema: &Schema, compression: Compression, hints: &Colu
             | schema::ITEM_SLOT
             | schema::REQUEST_SLOT
             | schema::EXCLUDED
+            | schema::OWN_POSITIVES
+            | schema::VALID_POSITIVES
             | schema::VALID_NEGATIVES => set_encoding(builder, path, LeafEncoding::Delta),
             // A type that needs its dictionary must not overflow it.
             _ if needs_dictionary(schema.field(root)) => builder

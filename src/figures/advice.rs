@@ -5,7 +5,7 @@ use super::shares::rule_shares;
 use crate::compose::mode;
 use crate::error::Result;
 use crate::keys::Key;
-use crate::negatives::rules;
+use crate::negatives::MaskRules;
 use crate::pipeline::{Field, Group, Pipeline};
 
 /// A rule that excludes more than this is hardly meant.
@@ -18,7 +18,7 @@ const MOST_EXCLUDED: f64 = 0.5;
 pub fn warnings(p: &Pipeline, composition: &Composition) -> Result<Vec<String>> {
     let mut lines: Vec<String> = mixed_requests(p, composition).into_iter().collect();
     lines.extend(items_without_rule(p, composition)?);
-    for (rule, share) in rule_shares(&rules(p)?, composition)? {
+    for (rule, share) in rule_shares(&MaskRules::of(p)?.excluding, composition)? {
         if share.most > MOST_EXCLUDED && share.exact {
             lines.push(format!(
                 "mask.rules: {rule} excludes {:.0} % of all pairs in a random order",
@@ -48,7 +48,7 @@ fn mixed_requests(p: &Pipeline, composition: &Composition) -> Option<String> {
 
 /// Items that come again, and no rule that looks at them.
 fn items_without_rule(p: &Pipeline, composition: &Composition) -> Result<Option<String>> {
-    let looked_at = rules(p)?.iter().any(|rule| rule.fields().contains(&Field::Item));
+    let looked_at = MaskRules::of(p)?.excluding.iter().any(|rule| rule.fields().contains(&Field::Item));
     let again = composition.facts.items.rows.iter().any(|rows| *rows > 1);
     Ok((p.item.is_some() && again && !looked_at).then(|| {
         "columns.item is mapped, and no rule of mask.rules looks at it: other rows of an anchor's own item stay its negatives; add \"same:item\" or \"known_positive\"".into()
@@ -61,7 +61,7 @@ fn items_without_rule(p: &Pipeline, composition: &Composition) -> Result<Option<
 /// A scratch file that can't be read.
 pub fn advice(p: &Pipeline, composition: &Composition) -> Result<Vec<String>> {
     let mut lines: Vec<String> = repeats(p, composition).into_iter().collect();
-    for (rule, share) in rule_shares(&rules(p)?, composition)? {
+    for (rule, share) in rule_shares(&MaskRules::of(p)?.excluding, composition)? {
         let most = if share.exact { "about" } else { "at most" };
         lines.push(format!("{rule} excludes {most} {:.3} % of all pairs in a random order", 100.0 * share.most));
     }

@@ -10,7 +10,7 @@ use super::composition::Composition;
 use crate::compose::Part;
 use crate::error::Result;
 use crate::keys::{Codes, KeyView};
-use crate::negatives::{Columns, rules};
+use crate::negatives::{Columns, MaskRules};
 use crate::pipeline::{Field, Pipeline};
 use crate::spill::Column;
 use crate::stats::{BatchStats, Counts, Metrics, Users, co_user_ratio, sampled_batches};
@@ -144,7 +144,7 @@ pub fn figures(p: &Pipeline, composition: &Composition) -> Result<Figures> {
     let mut stats: Vec<BatchStats> = Vec::with_capacity(composition.composed.head().batches());
     let sampled = sampled_batches(p.seed, composition.composed.head().batches(), p.batch_size);
     let mut measuring = Measuring::new(p, composition)?;
-    let rules = rules(p)?;
+    let rules = MaskRules::of(p)?;
     composition.composed.each_part(&composition.keys, |part| {
         measuring.look_at(part)?;
         let columns = Columns {

@@ -51,7 +51,7 @@ impl KeyColumns {
     /// `time`: the type that the input has of times, where they are mapped.
     pub fn new(p: &Pipeline, tokenizer: &Tokenizer, time: Option<DataType>) -> Self {
         let mut fields: Vec<Field> = Vec::new();
-        let named = p.rules.iter().flat_map(|rule| &rule.fields);
+        let named = p.rules.iter().chain(&p.positive_rules).flat_map(|rule| &rule.fields);
         let roles = [(Field::Request, !p.request.is_empty()), (Field::Item, p.item.is_some())];
         let mapped = roles.iter().filter(|(_, mapped)| *mapped).map(|(field, _)| field);
         for field in mapped.chain(&p.dedup_key).chain(named) {

@@ -23,7 +23,7 @@ pub struct Job {
 /// A pipeline that does not fit the input, an input that is not readable as one table, or a key file that is refused.
 pub fn open(p: &Pipeline, progress: &Progress) -> Result<Job> {
     compose::mode(p).check(p)?;
-    negatives::rules(p)?;
+    negatives::MaskRules::of(p)?;
     let tokenizer = match (p.hash, &p.key_file) {
         (Hash::Blake3, Some(key_file)) => Tokenizer::blake3(key_file)?,
         _ => Tokenizer::xxh3(),

@@ -16,7 +16,7 @@ use super::routes::Purpose;
 use super::row_sources::RowSources;
 use crate::dataset::{ColumnHints, RowGroupColumns, TRIAL_ROWS, leaf_storage, writer_properties};
 use crate::error::{Error, Place, Result};
-use crate::negatives::{BatchColumns, Columns, LogQOfBatches, Positives, Rule, need_positives, rules};
+use crate::negatives::{BatchColumns, Columns, LogQOfBatches, MaskRules, Positives, need_positives};
 use crate::payload::{Constancy, DecodedColumn, KeyRange, Payload, RequestRows, WantedRow};
 use crate::pipeline::Pipeline;
 use crate::schema::{self, bitmap_bytes};
@@ -53,7 +53,7 @@ pub struct Output<'a> {
     fields: Vec<FieldRef>,
     /// Where one is mapped.
     item: Option<InputColumn>,
-    rules: Vec<Box<dyn Rule>>,
+    rules: MaskRules,
     positives: Option<&'a Positives>,
     /// Where an item is mapped.
     log_q: Option<LogQOfBatches>,
@@ -89,7 +89,7 @@ impl<'a> Output<'a> {
             carried,
             fields,
             item: item_column(p, source)?,
-            rules: rules(p)?,
+            rules: MaskRules::of(p)?,
             positives: None,
             log_q,
             sampled: Vec::new(),

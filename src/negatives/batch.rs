@@ -3,7 +3,7 @@
 use super::bits::Bits;
 use super::class_bits::ClassBits;
 use super::positives::Positives;
-use super::rules::{BatchKeys, Exclusions, Rule};
+use super::rules::{BatchKeys, Exclusions, MaskRules};
 use crate::classes::Classes;
 use crate::compose::Plan;
 use crate::keys::KeyView;
@@ -17,6 +17,39 @@ pub struct BatchMasks<'a> {
     /// What all rules exclude.
     exclusions: Vec<Box<dyn Exclusions + 'a>>,
     excluded: Bits,
+    /// Where rules tell positives.
+    positives: Option<BatchPositives<'a>>,
+}
+
+/// Which rows are positives of which.
+struct BatchPositives<'a> {
+    rules: Vec<Box<dyn Exclusions + 'a>>,
+    /// Slots by example, where some are copies.
+    examples: Option<Classes>,
+    /// Slots that are padding: positives of none.
+    padding: Vec<u32>,
+    /// Each padding in a class of its own, all others in one.
+    apart: Classes,
+    found: Bits,
+}
+
+impl BatchPositives<'_> {
+    /// The positives of the anchor in a slot: neither itself, nor copies of its example, nor padding.
+    fn find(&mut self, slot: u32) -> &Bits {
+        self.found.clear();
+        for rule in &mut self.rules {
+            let class = rule.classes().of[slot as usize];
+            rule.exclude(class, &mut self.found);
+        }
+        self.padding.iter().for_each(|padding| self.found.unset(*padding));
+        match &self.examples {
+            Some(examples) => {
+                examples.members(examples.of[slot as usize]).iter().for_each(|own| self.found.unset(*own));
+            }
+            None => self.found.unset(slot),
+        }
+        &self.found
+    }
 }
 
 /// The mask of one row; bits are indexed by slot.
@@ -30,7 +63,7 @@ pub struct RowMask<'a> {
 impl<'a> BatchMasks<'a> {
     /// `positives` must be there if one of the rules needs them.
     pub fn new(
-        rules: &[Box<dyn Rule>],
+        rules: &MaskRules,
         view: &'a KeyView<'a>,
         plan: &'a Plan<'a>,
         positives: Option<&'a Positives>,
@@ -42,17 +75,35 @@ impl<'a> BatchMasks<'a> {
         let items = view.item.as_ref().map(|item| classes(&item.rows));
         let keys = BatchKeys { view, rows, users: &users, items: items.as_ref(), positives };
         let mut exclusions: Vec<Box<dyn Exclusions + 'a>> =
-            rules.iter().flat_map(|rule| rule.exclusions(&keys)).collect();
-        if !plan.copy.is_empty() {
+            rules.excluding.iter().flat_map(|rule| rule.exclusions(&keys)).collect();
+        let examples = (!plan.copy.is_empty()).then(|| Classes::new(rows.iter().map(|row| u64::from(*row))));
+        if let Some(examples) = &examples {
             // An anchor's own example is no negative of it.
-            exclusions.push(Box::new(ClassBits::of_large(Classes::new(rows.iter().map(|row| u64::from(*row))))));
+            exclusions.push(Box::new(ClassBits::of_large(examples.clone())));
         }
-        BatchMasks { rows: rows.len(), excluded: Bits::zero(rows.len()), users, items, exclusions }
+        let positives = (!rules.positive.is_empty()).then(|| {
+            let padding: Vec<u32> =
+                (0..rows.len() as u32).filter(|slot| plan.is_padding(batch, *slot as usize)).collect();
+            let is_padding = |slot: &u32| padding.binary_search(slot).is_ok();
+            BatchPositives {
+                rules: rules.positive.iter().flat_map(|rule| rule.exclusions(&keys)).collect(),
+                apart: Classes::new(
+                    (0..rows.len() as u32).map(|slot| if is_padding(&slot) { u64::from(slot) + 1 } else { 0 }),
+                ),
+                examples,
+                padding,
+                found: Bits::zero(rows.len()),
+            }
+        });
+        BatchMasks { rows: rows.len(), excluded: Bits::zero(rows.len()), users, items, exclusions, positives }
     }
 
     /// Slots whose masks are the same, but for the anchor's own bit. With a rule at all, they exclude one another.
     pub fn kinds(&self) -> Classes {
-        let mut all = self.exclusions.iter().map(|exclusions| exclusions.classes());
+        let positives = self.positives.iter().flat_map(|positives| {
+            positives.rules.iter().map(|rule| rule.classes()).chain(std::iter::once(&positives.apart))
+        });
+        let mut all = self.exclusions.iter().map(|exclusions| exclusions.classes()).chain(positives);
         match all.next() {
             None => Classes::new((0..self.rows).map(|slot| slot as u64)),
             Some(first) => all.fold(first.clone(), |kinds, next| kinds.and(next)),
@@ -74,8 +125,18 @@ impl<'a> BatchMasks<'a> {
             let class = exclusions.classes().of[slot as usize];
             exclusions.exclude(class, &mut self.excluded);
         }
+        if let Some(positives) = &mut self.positives {
+            self.excluded.add(positives.find(slot));
+            // Rows of its kind share what is excluded, and the row itself is a positive of theirs.
+            self.excluded.set(slot);
+        }
         let others = self.excluded.count() - u32::from(self.excluded.get(slot));
         let valid = self.rows as u32 - 1 - others;
         RowMask { excluded: &self.excluded, valid }
+    }
+
+    /// The positives of the anchor at `slot`; none without rules that tell any.
+    pub fn positives(&mut self, slot: u32) -> Option<&Bits> {
+        Some(self.positives.as_mut()?.find(slot))
     }
 }

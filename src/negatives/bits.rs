@@ -25,6 +25,12 @@ impl Bits {
         *word |= bit;
     }
 
+    pub fn unset(&mut self, slot: u32) {
+        let (word, bit) = (&mut self.words[slot as usize / 64], 1 << (slot % 64));
+        self.ones -= u32::from(*word & bit != 0);
+        *word &= !bit;
+    }
+
     pub fn get(&self, slot: u32) -> bool {
         self.words[slot as usize / 64] >> (slot % 64) & 1 == 1
     }
@@ -67,6 +73,11 @@ impl Bits {
     /// The set slots, ascending.
     pub fn slots(&self) -> impl Iterator<Item = u32> + '_ {
         self.words.iter().enumerate().flat_map(|(w, word)| set_bits(*word).map(move |bit| w as u32 * 64 + bit))
+    }
+
+    /// Appends `width` bytes, bit `j` of the row being bit `j % 8` of byte `j / 8`.
+    pub fn append(&self, width: usize, out: &mut Vec<u8>) {
+        append_words(self.words.iter().copied(), width, out);
     }
 
     /// Appends `width` bytes, bit `j` of the row being bit `j % 8` of byte `j / 8`: the valid negatives, which are the first `slots` bits flipped, but for the anchor's own, which is 0.

@@ -11,7 +11,7 @@ use super::false_negatives::false_negatives;
 use super::log_q::LogQ;
 use super::patterns::{Patterns, measure};
 use super::positives::Positives;
-use super::rules::Rule;
+use super::rules::MaskRules;
 use super::slot_lists::written_out;
 use crate::classes::Classes;
 use crate::compose::Plan;
@@ -26,8 +26,7 @@ pub struct Columns<'a> {
     pub pipeline: &'a Pipeline,
     pub plane: &'a KeyView<'a>,
     pub plan: &'a Plan<'a>,
-    /// The rules of the mask.
-    pub rules: &'a [Box<dyn Rule>],
+    pub rules: &'a MaskRules,
     pub positives: Option<&'a Positives>,
     /// Where an item is mapped.
     pub log_q: Option<&'a LogQ>,
@@ -140,6 +139,13 @@ impl Columns<'_> {
             }
             Generated::SameUser => Arc::clone(patterns.same_user.as_ref().unwrap_or(&empty)),
             Generated::Negatives | Generated::Excluded => Arc::clone(patterns.negatives.as_ref().unwrap_or(&empty)),
+            Generated::Positives | Generated::PositiveSlots => {
+                Arc::clone(patterns.positives.as_ref().map_or(&empty, |(array, _)| array))
+            }
+            Generated::ValidPositives => match &patterns.positives {
+                Some((_, number)) => Arc::new(number.clone()),
+                None => empty,
+            },
             Generated::ValidNegatives => Arc::new(patterns.valid.clone()),
             Generated::LogQ => {
                 let items = plane.item.as_ref().map_or(&plane.identity.rows, |item| &item.rows);

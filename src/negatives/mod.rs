@@ -23,4 +23,4 @@ pub use columns::{BatchColumns, Columns};
 pub use log_q::{LogQ, ln_share};
 pub use log_q_of_batches::LogQOfBatches;
 pub use positives::Positives;
-pub use rules::{BatchKeys, Exclusions, Pairs, Rule, Share, need_positives, rules};
+pub use rules::{BatchKeys, Exclusions, MaskRules, Pairs, Rule, Share, need_positives};

@@ -22,6 +22,8 @@ pub struct Patterns {
     pub negatives: Option<ArrayRef>,
     /// Number of valid negatives, by slot.
     pub valid: Int32Array,
+    /// Where rules tell positives: dictionary of bitmaps, or of lists of slots, and their number by slot.
+    pub positives: Option<(ArrayRef, Int32Array)>,
 }
 
 impl Patterns {
@@ -61,8 +63,34 @@ impl Patterns {
             same_user: same_user.transpose().map_err(fail)?,
             negatives: negatives.transpose().map_err(fail)?,
             valid: kinds.of.iter().map(|kind| valid[*kind as usize]).collect::<Vec<i32>>().into(),
+            positives: positives(p, masks).transpose().map_err(fail)?,
         })
     }
+}
+
+/// The positives of each row, and their number; `None` where no rule tells any. A row is no positive of its own, so hardly two rows
+/// share theirs.
+fn positives(
+    p: &Pipeline,
+    masks: &mut BatchMasks<'_>,
+) -> Option<std::result::Result<(ArrayRef, Int32Array), ArrowError>> {
+    let rows = masks.users.of.len();
+    let width = bitmap_bytes(p.batch_size);
+    let (mut bitmaps, mut lists, mut number) = (Vec::new(), SlotLists::default(), Vec::with_capacity(rows));
+    for slot in 0..rows as u32 {
+        let own = masks.positives(slot)?;
+        number.push(own.count() as i32);
+        match p.encoding {
+            Encoding::Slots => lists.push(own.slots()),
+            _ => own.append(width, &mut bitmaps),
+        }
+    }
+    let each = Classes::new((0..rows).map(|slot| slot as u64));
+    let array = match p.encoding {
+        Encoding::Slots => lists.dictionary(&each),
+        _ => bitmap_dictionary(&each, width, bitmaps),
+    };
+    Some(array.map(|array| (array, number.into())))
 }
 
 /// Adds what a batch's masks say to its statistics, without keeping them.

@@ -310,6 +310,8 @@ pub struct Mask {
     pub rules: Option<Vec<String>>,
     /// SQL predicate: rows that are positives, so anchors, and make known positives; default all.
     pub positive: Option<String>,
+    /// Rules by which other rows are positives of an anchor, such as "same:label": supervised contrastive, views of one source.
+    pub positives: Vec<String>,
     pub encoding: Encoding,
 }
 

@@ -24,6 +24,9 @@ impl Pipeline {
             (SameUser, self.batch_size <= MAX_BITMAP_BATCH && self.encoding != Encoding::None),
             (Negatives, self.encoding == Encoding::Bitmap),
             (Excluded, self.encoding == Encoding::Slots),
+            (Positives, !self.positive_rules.is_empty() && self.encoding == Encoding::Bitmap),
+            (PositiveSlots, !self.positive_rules.is_empty() && self.encoding == Encoding::Slots),
+            (ValidPositives, !self.positive_rules.is_empty()),
             (ValidNegatives, true),
             (LogQ, item),
         ]

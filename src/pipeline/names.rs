@@ -59,19 +59,19 @@ impl Pipeline {
     ///
     /// # Errors
     /// A colon that no role or column follows, or a role that is not mapped.
-    pub(super) fn rule(&self, text: &str) -> Result<RuleText> {
+    pub(super) fn rule(&self, at: &'static str, text: &str) -> Result<RuleText> {
         let Some((name, names)) = text.split_once(':') else {
             return Ok(RuleText::new(text, Vec::new()));
         };
         let names = joined(names);
         if names.iter().any(|name| name.is_empty() || name == COLUMN || name == ROLE) {
             return Err(Error::pipeline(
-                "mask.rules",
+                at,
                 format!("`{text}` lacks the name of a role or column"),
                 format!("write it as \"{name}:identity\" or \"{name}:identity+label\", with any roles or columns"),
             ));
         }
-        let fields = names.iter().map(|name| self.field("mask.rules", name)).collect::<Result<_>>()?;
+        let fields = names.iter().map(|name| self.field(at, name)).collect::<Result<_>>()?;
         Ok(RuleText { name: name.into(), fields, written: text.into() })
     }
 
@@ -137,12 +137,13 @@ impl Pipeline {
         };
         add_fields("dedup.key", &self.dedup_key);
         self.rules.iter().for_each(|rule| add_fields("mask.rules", &rule.fields));
+        self.positive_rules.iter().for_each(|rule| add_fields("mask.positives", &rule.fields));
         named
     }
 
     /// Whether the rules of the mask are written down, not the default.
     pub fn has_own_rules(&self) -> bool {
-        !self.rule_texts.is_empty()
+        self.has_own_rules
     }
 
     /// The columns of the input that are not carried, with the key that says so.

@@ -66,7 +66,8 @@ impl Pipeline {
             },
             "mask": {
                 "rules": self.rules.iter().map(RuleText::text).collect::<Vec<_>>(),
-                "positive": predicate(&self.positive), "encoding": self.encoding,
+                "positive": predicate(&self.positive),
+                "positives": self.positive_rules.iter().map(RuleText::text).collect::<Vec<_>>(), "encoding": self.encoding,
             },
             "output": {
                 "ranks": self.ranks, "compression": self.compression_text, "shard_rows": self.shard_rows,

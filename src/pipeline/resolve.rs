@@ -48,8 +48,11 @@ pub struct Pipeline {
     pub remainder: Remainder,
     pub group: Option<Group>,
     pub rules: Vec<RuleText>,
+    /// Rules by which candidates are positives of an anchor.
+    pub positive_rules: Vec<RuleText>,
     /// As typed.
     pub(super) rule_texts: Vec<String>,
+    pub(super) has_own_rules: bool,
     pub positive: Option<String>,
     pub encoding: Encoding,
     pub output: PathBuf,
@@ -173,7 +176,9 @@ pub(super) fn resolve(file: PipelineFile) -> Result<Pipeline> {
         remainder: file.compose.remainder,
         group: file.compose.group.map(|g| Group { classes: g.classes.0, scarce: g.scarce }),
         rules: Vec::new(),
-        rule_texts: file.mask.rules.clone().unwrap_or_default(),
+        positive_rules: Vec::new(),
+        has_own_rules: file.mask.rules.is_some(),
+        rule_texts: file.mask.rules.iter().flatten().chain(&file.mask.positives).cloned().collect(),
         positive: file.mask.positive,
         encoding: file.mask.encoding,
         output: PathBuf::from(local_path("output.path", &file.output.path)?),
@@ -189,8 +194,9 @@ pub(super) fn resolve(file: PipelineFile) -> Result<Pipeline> {
         None if !p.request.is_empty() && p.item.is_some() => vec![Field::Identity, Field::Request, Field::Item],
         None => Vec::new(),
     };
+    p.positive_rules = file.mask.positives.iter().map(|rule| p.rule("mask.positives", rule)).collect::<Result<_>>()?;
     p.rules = match (&file.mask.rules, p.mode) {
-        (Some(rules), _) => rules.iter().map(|r| p.rule(r)).collect::<Result<_>>()?,
+        (Some(rules), _) => rules.iter().map(|rule| p.rule("mask.rules", rule)).collect::<Result<_>>()?,
         (None, Mode::IdentityGrouped) => Vec::new(),
         (None, _) => {
             let item = p.item.is_some().then(|| RuleText::new("same", vec![Field::Item]));
@@ -322,7 +328,9 @@ fn check_shape(p: &Pipeline) -> Result<()> {
     }
     let of_slots =
         |rule: &RuleText| rule.name == "same" && matches!(rule.fields[..], [Field::Identity] | [Field::Item]);
-    if p.encoding == Encoding::None && (p.rules.is_empty() || !p.rules.iter().all(of_slots)) {
+    if p.encoding == Encoding::None
+        && (!p.positive_rules.is_empty() || p.rules.is_empty() || !p.rules.iter().all(of_slots))
+    {
         return refuse(
             "mask.encoding",
             "without a mask, slots tell the rules same:identity and same:item alone",

@@ -34,6 +34,8 @@ pub const REQUEST_FIRST: &str = "bw_request_first";
 pub const SAME_USER: &str = "bw_same_user";
 pub const NEGATIVES: &str = "bw_negatives";
 pub const EXCLUDED: &str = "bw_excluded";
+pub const OWN_POSITIVES: &str = "bw_positives";
+pub const VALID_POSITIVES: &str = "bw_valid_positives";
 pub const VALID_NEGATIVES: &str = "bw_valid_negatives";
 pub const LOG_Q: &str = "bw_log_q";
 
@@ -62,13 +64,16 @@ pub enum Generated {
     SameUser,
     Negatives,
     Excluded,
+    Positives,
+    PositiveSlots,
+    ValidPositives,
     ValidNegatives,
     LogQ,
 }
 
 impl Generated {
     /// All there are, in the order in which they are written.
-    pub const ALL: [Generated; 16] = [
+    pub const ALL: [Generated; 19] = [
         Generated::Batch,
         Generated::Slot,
         Generated::Copy,
@@ -83,6 +88,9 @@ impl Generated {
         Generated::SameUser,
         Generated::Negatives,
         Generated::Excluded,
+        Generated::Positives,
+        Generated::PositiveSlots,
+        Generated::ValidPositives,
         Generated::ValidNegatives,
         Generated::LogQ,
     ];
@@ -103,6 +111,8 @@ impl Generated {
             Generated::SameUser => SAME_USER,
             Generated::Negatives => NEGATIVES,
             Generated::Excluded => EXCLUDED,
+            Generated::Positives | Generated::PositiveSlots => OWN_POSITIVES,
+            Generated::ValidPositives => VALID_POSITIVES,
             Generated::ValidNegatives => VALID_NEGATIVES,
             Generated::LogQ => LOG_Q,
         }
@@ -113,8 +123,10 @@ impl Generated {
         let data_type = match self {
             Generated::Anchor | Generated::RequestFirst => DataType::Boolean,
             Generated::User | Generated::Item => DataType::Int64,
-            Generated::SameUser | Generated::Negatives => DataType::FixedSizeBinary(bitmap_bytes(batch_size) as i32),
-            Generated::Excluded => DataType::List(excluded_element()),
+            Generated::SameUser | Generated::Negatives | Generated::Positives => {
+                DataType::FixedSizeBinary(bitmap_bytes(batch_size) as i32)
+            }
+            Generated::Excluded | Generated::PositiveSlots => DataType::List(excluded_element()),
             Generated::LogQ => DataType::Float32,
             _ => DataType::Int32,
         };
@@ -139,6 +151,9 @@ impl Generated {
             Generated::SameUser => "bit j, from the least significant of byte j/8: slot j holds the same identity",
             Generated::Negatives => "bit j, from the least significant of byte j/8: slot j is a valid negative",
             Generated::Excluded => "the other slots that are no valid negatives, ascending",
+            Generated::Positives => "bit j, from the least significant of byte j/8: slot j is a positive of the row",
+            Generated::PositiveSlots => "the slots that are positives of the row, ascending",
+            Generated::ValidPositives => "number of positives",
             Generated::ValidNegatives => "number of valid negatives",
             Generated::LogQ => "ln of the item's share of the rows of the pool that the batch was drawn from",
         }

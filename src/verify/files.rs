@@ -217,6 +217,7 @@ fn check_schema(dataset: &Dataset, path: &str, schema: &arrow::datatypes::Schema
     let grouped = !dataset.classes().is_empty();
     let first = dataset.setting("requests.layout") == "first";
     let encoding = dataset.setting("mask.encoding");
+    let positives = !dataset.list("mask.positives").is_empty();
     use Generated::*;
     let expected = [
         (Batch, true),
@@ -233,6 +234,9 @@ fn check_schema(dataset: &Dataset, path: &str, schema: &arrow::datatypes::Schema
         (SameUser, dataset.batch_size <= schema::MAX_BITMAP_BATCH && encoding != "none"),
         (Negatives, encoding == "bitmap"),
         (Excluded, encoding == "slots"),
+        (Positives, positives && encoding == "bitmap"),
+        (PositiveSlots, positives && encoding == "slots"),
+        (ValidPositives, positives),
         (ValidNegatives, true),
         (LogQ, has("item")),
     ];
@@ -248,6 +252,8 @@ fn check_schema(dataset: &Dataset, path: &str, schema: &arrow::datatypes::Schema
         let wanted = column.field(dataset.batch_size);
         match schema.field_with_name(column.name()) {
             Err(_) if present => findings.add(Finding::of(path, "the column is missing").column(column.name())),
+            // Another form of it is there.
+            Ok(_) if !present && expected.iter().any(|(other, there)| *there && other.name() == column.name()) => {}
             Ok(_) if !present => {
                 findings.add(Finding::of(path, "the column should not be there").column(column.name()))
             }

@@ -1,6 +1,7 @@
 //! Masks, bit by bit.
 
 use super::finding::Findings;
+use super::positives::Positives;
 use super::rows::BatchRows;
 use super::rules::{Known, KnownPositive, Said, Same, rules, set};
 use super::view::View;
@@ -9,7 +10,7 @@ use crate::schema;
 use crate::stats::{BatchStats, FalseNegatives};
 
 /// Slots of a row, as bits.
-type Bits = Vec<u64>;
+pub(super) type Bits = Vec<u64>;
 
 /// Compares a batch's masks with what the rules say, and adds what they hold to its statistics.
 pub fn check(known: &Known<'_>, findings: &mut Findings, stats: &mut BatchStats) {
@@ -31,6 +32,7 @@ pub fn check(known: &Known<'_>, findings: &mut Findings, stats: &mut BatchStats)
     let is_told = known.witness.is_some_and(|witness| witness.who_is_who) || !positives.is_empty();
     let sampled = is_told && view.item.len() == rows && dataset.sampled().contains(&(batch.number as usize));
     stats.false_negatives = sampled.then(FalseNegatives::default);
+    let mut positives_of = Positives::new(known);
     for slot in 0..rows {
         if let Some(column) = &same_user {
             own.fill(0);
@@ -41,6 +43,12 @@ pub fn check(known: &Known<'_>, findings: &mut Findings, stats: &mut BatchStats)
         said.clear();
         rules.iter().for_each(|rule| rule.say(slot, &mut said));
         set(&mut said.excluded, slot);
+        if let Some(positives) = &mut positives_of {
+            positives.check(known, slot, findings);
+            said.excluded.iter_mut().zip(&positives.said.excluded).for_each(|(own, more)| *own |= more);
+            said.undecided.iter_mut().zip(&positives.said.undecided).for_each(|(own, more)| *own |= more);
+        }
+        let exact = exact && positives_of.as_ref().is_none_or(|positives| positives.is_whole);
         let mut open: Bits = said.excluded.iter().map(|w| !w).collect();
         mask_tail(&mut open, rows);
         let stored: Vec<u8> = match (&negatives, &excluded) {
@@ -87,7 +95,7 @@ fn mask_tail(bits: &mut Bits, rows: usize) {
 /// `expected` against stored bytes. If not `exact`, only bits that are stored and should not be are wrong; what is undecided is
 /// never.
 #[allow(clippy::too_many_arguments)]
-fn compare(
+pub(super) fn compare(
     batch: &BatchRows,
     findings: &mut Findings,
     slot: usize,

@@ -24,6 +24,7 @@ mod matching;
 mod modes;
 mod one_to_one;
 mod orders;
+mod positives;
 mod predicates;
 mod rows;
 mod rules;

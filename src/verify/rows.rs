@@ -108,7 +108,8 @@ impl Wanted {
         }
         let schema = crate::reader::schema_of(path)?;
         let names = schema.fields().iter().map(|f| f.name().clone());
-        let is_mask = |n: &str| [schema::SAME_USER, schema::NEGATIVES, schema::EXCLUDED].contains(&n);
+        let is_mask =
+            |n: &str| [schema::SAME_USER, schema::NEGATIVES, schema::EXCLUDED, schema::OWN_POSITIVES].contains(&n);
         let wanted = names.filter(|n| match n.starts_with(schema::RESERVED) {
             true => self.masks || !is_mask(n),
             false => self.wants(n),

@@ -6,8 +6,9 @@ use arrow::array::{ArrayRef, AsArray};
 use arrow::compute::concat;
 use arrow::datatypes::{Int32Type, Int64Type, UInt32Type};
 use batchwright::keys::KeyView;
-use batchwright::negatives::{self, Columns, Positives};
+use batchwright::negatives::{Columns, MaskRules, Positives};
 use batchwright::pipeline::{Encoding, Pipeline};
+use batchwright::schema::Generated;
 use batchwright::stats::FalseNegatives;
 use proptest::prelude::*;
 
@@ -69,9 +70,10 @@ fn assert_masks(p: &Pipeline, whole: &KeyView<'_>, plane: &KeyView<'_>) {
         known.entry(whole.identity.rows[row]).or_default().insert(whole.item.as_ref().expect("items").rows[row]);
     }
     let rules: Vec<String> = p.rules.iter().map(|r| r.text()).collect();
+    let positive_rules: Vec<String> = p.positive_rules.iter().map(|r| r.text()).collect();
     let composed = plan.plan();
     let sampled: Vec<usize> = (0..plan.batches()).step_by(2).collect();
-    let of_mask = negatives::rules(p).expect("rules");
+    let of_mask = MaskRules::of(p).expect("rules");
     let columns = Columns {
         pipeline: p,
         plane,
@@ -87,12 +89,16 @@ fn assert_masks(p: &Pipeline, whole: &KeyView<'_>, plane: &KeyView<'_>) {
         let rows = plan.batch(b);
         let valid = arrays["bw_valid_negatives"].as_primitive::<Int32Type>();
         let at = p.generated().iter().position(|g| g.name() == "bw_excluded");
-        let lists: Vec<_> = at.map(|k| out.pieces(k, 0..rows.len()).collect()).unwrap_or_default();
-        let lists = concat(&lists.iter().map(|l| l.as_ref()).collect::<Vec<_>>()).ok();
+        let lists_of = |at: Option<usize>| {
+            let lists: Vec<_> = at.map(|k| out.pieces(k, 0..rows.len()).collect()).unwrap_or_default();
+            concat(&lists.iter().map(|l| l.as_ref()).collect::<Vec<_>>()).ok()
+        };
+        let lists = lists_of(at);
+        let positive_lists = lists_of(p.generated().iter().position(|g| *g == Generated::PositiveSlots));
         let (mut excluded_pairs, mut same_pairs, mut false_negatives) = (0u64, 0u64, FalseNegatives::default());
         let ints = |name: &str| arrays[name].as_primitive::<Int32Type>();
         for (i, &anchor) in rows.iter().enumerate() {
-            let mut number = 0;
+            let (mut number, mut positives) = (0, 0);
             let at = plan.positions(b).start + i;
             let is_anchor = plane.is_positive(anchor) && !plan.is_padding(at);
             let listed: Option<Vec<i32>> = (p.encoding == Encoding::Slots).then(|| {
@@ -106,8 +112,19 @@ fn assert_masks(p: &Pipeline, whole: &KeyView<'_>, plane: &KeyView<'_>) {
                 let same_user =
                     candidate.is_some_and(|c| plane.identity.rows[c as usize] == plane.identity.rows[anchor as usize]);
                 assert_eq!(bit(bitmap(arrays["bw_same_user"], i), j), same_user);
-                let shut = candidate
-                    .is_none_or(|c| c == anchor || rules.iter().any(|rule| excluded(rule, plane, &known, anchor, c)));
+                let agree =
+                    |rules: &[String], c: u32| rules.iter().any(|rule| excluded(rule, plane, &known, anchor, c));
+                let positive = candidate.is_some_and(|c| {
+                    c != anchor && !plan.is_padding(plan.positions(b).start + j) && agree(&positive_rules, c)
+                });
+                let shut = candidate.is_none_or(|c| c == anchor || agree(&rules, c) || positive);
+                positives += i32::from(positive);
+                if let Some(lists) = &positive_lists {
+                    let list = lists.as_list::<i32>().value(i);
+                    assert_eq!(list.as_primitive::<Int32Type>().values().contains(&(j as i32)), positive);
+                } else if !positive_rules.is_empty() {
+                    assert_eq!(bit(bitmap(arrays["bw_positives"], i), j), positive, "{i} {j}");
+                }
                 match &listed {
                     Some(list) => assert_eq!(list.contains(&(j as i32)), shut && i != j && candidate.is_some()),
                     None => assert_eq!(bit(bitmap(arrays["bw_negatives"], i), j), !shut),
@@ -128,6 +145,9 @@ fn assert_masks(p: &Pipeline, whole: &KeyView<'_>, plane: &KeyView<'_>) {
                 }
             }
             assert_eq!(valid.value(i), number);
+            if !positive_rules.is_empty() {
+                assert_eq!(ints("bw_valid_positives").value(i), positives);
+            }
             assert_eq!(arrays["bw_anchor"].as_boolean().value(i), is_anchor);
             assert_eq!(ints("bw_copy").value(i), plan.copy_at(at) as i32);
             let token = plane.identity.tokens[plane.identity.rows[anchor as usize] as usize] as u64 as i64;
@@ -146,12 +166,13 @@ fn assert_masks(p: &Pipeline, whole: &KeyView<'_>, plane: &KeyView<'_>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
     fn every_cell_agrees_with_sets(
         shape in Shape::any(120),
         rules in prop::sample::select(RULES),
+        positives in prop::sample::select(vec!["[]", "[\"same:label\"]", "[\"same:identity+label\", \"same:item\"]"]),
         encoding in prop::sample::select(vec!["bitmap", "slots"]),
         mode in prop::sample::select(vec!["user_spread", "request_packed", "identity_grouped"]),
         remainder in prop::sample::select(vec!["short", "drop", "pad"]),
@@ -164,6 +185,7 @@ proptest! {
         let ranks = ranks.to_string();
         let mut more = vec![
             ("mask.rules", rules),
+            ("mask.positives", positives),
             ("mask.encoding", encoding),
             ("compose.mode", mode),
             ("compose.remainder", remainder),

@@ -132,6 +132,8 @@ const VARIANTS: &[&str] = &[
     "mask.encoding=none mask.rules=[\"same:identity\",\"same:item\"]",
     "mask.encoding=none mask.rules=[\"same:identity\"] compose.mode=identity_grouped compose.group.classes={home=1,search=2}",
     "identity.share=[0.2,0.7] dedup.keep=last",
+    "mask.positives=[\"same:label\"] mask.rules=[\"same:identity\"] compose.remainder=pad",
+    "mask.positives=[\"same:label+identity\",\"same:item\"] mask.encoding=slots compose.mode=identity_grouped compose.group.classes={home=1,search=2}",
 ];
 
 fn sets(variant: &str) -> Vec<&str> {
@@ -379,6 +381,30 @@ fn a_request_slot_off_by_one_is_found() {
     });
     assert_places(&found, &[(PART, "bw_request_slot")]);
     assert_eq!((found.len(), &found[0]["slot"]), (1, &50.into()));
+}
+
+#[test]
+fn a_positive_too_many_or_too_few_is_found() {
+    let sets = ["--set", "mask.positives=[\"same:label\"]", "--set", "mask.rules=[\"same:identity\"]"];
+    let found = damaged(&sets, |p| edit(p, &shard(p, 0), |rows| change_int(&rows, "bw_valid_positives", 7, 1)));
+    assert_places(&found, &[(PART, "bw_valid_positives")]);
+    let flipped = |mut bits: Vec<u8>| {
+        bits[3] ^= 4;
+        bits
+    };
+    let found = damaged(&sets, |p| {
+        edit(p, &shard(p, 0), |rows| {
+            let column = rows["bw_positives"].as_fixed_size_binary();
+            let bits = (0..rows.num_rows()).map(|row| match row {
+                9 => flipped(column.value(row).to_vec()),
+                _ => column.value(row).to_vec(),
+            });
+            let bits = arrow::array::FixedSizeBinaryArray::try_from_iter(bits).unwrap();
+            replace(&rows, "bw_positives", Arc::new(bits))
+        });
+    });
+    assert_places(&found, &[(PART, "bw_positives"), (PART, "bw_valid_positives")]);
+    assert_eq!(found[0]["slot"], 9);
 }
 
 #[test]

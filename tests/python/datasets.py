@@ -29,7 +29,7 @@ def compose(name, pipeline, *sets):
 def global_batches(dataset):
     """The rows of each batch, over all ranks, as dicts, in the order of slots."""
     shards = sorted((dataset / "batches").rglob("*.parquet"))
-    names = [name for name in pq.read_schema(shards[0]).names if name not in ("bw_same_user", "bw_negatives", "bw_excluded")]
+    names = [name for name in pq.read_schema(shards[0]).names if name not in ("bw_same_user", "bw_negatives", "bw_excluded", "bw_positives")]
     rows = pa.concat_tables([pq.read_table(shard, columns=names) for shard in shards]).to_pylist()
     rows.sort(key=lambda row: (row["bw_batch"], row["bw_slot"]))
     return [list(batch) for _, batch in itertools.groupby(rows, key=lambda row: row["bw_batch"])]

@@ -68,6 +68,29 @@ def masks_are_those_of_brute_force():
                 assert index + 1 == len(batches)
 
 
+def positives_are_those_of_brute_force():
+    for encoding in ("bitmap", "slots"):
+        for ranks in (1, 4):
+            pipeline = SPREAD if ranks == 1 else PACKED
+            sets = ("mask.rules=['same:identity']", "mask.positives=['same:surface']", f"mask.encoding='{encoding}'")
+            dataset = compose(f"positives-{encoding}-{ranks}", pipeline, f"output.ranks={ranks}", *small, *sets)
+            batches = global_batches(dataset)
+            for world in (1, 2, 4):
+                shares = [list(Batches(dataset, rank, world)) for rank in range(world)]
+                for index in range(0, len(batches), 7):
+                    batch = batches[index]
+                    examples = [(row["user_id"], row["request_id"], row["item_id"]) for row in batch]
+                    # Padding is nobody's positive: these logs have no other copies.
+                    fits = lambda i, j: batch[i]["surface"] == batch[j]["surface"] and not batch[j]["bw_copy"] and examples[i] != examples[j]
+                    expected = np.array([[fits(i, j) for j in range(len(batch))] for i in range(len(batch))])
+                    for share in shares:
+                        own = share[index]
+                        assert (own.positives() == expected[own.slots]).all(), (encoding, ranks, world, index)
+                        assert not (own.positives() & own.negatives()).any()
+                        assert (own.positives(local=True) == expected[own.slots][:, own.slots]).all()
+                        assert (own.table["bw_valid_positives"].to_numpy() == expected[own.slots].sum(1)).all()
+
+
 def a_cut_is_a_part_of_its_masks():
     for batch in Batches(WORK / "known-1"):
         whole, n = batch.negatives(), len(batch)
@@ -240,6 +263,7 @@ def what_nobody_asks_for_is_not_read():
 
 
 masks_are_those_of_brute_force()
+positives_are_those_of_brute_force()
 a_cut_is_a_part_of_its_masks()
 any_order_has_each_batch_once()
 whoever_goes_on_elsewhere_sees_the_same_batches()

@@ -98,20 +98,35 @@ pub struct Share {
     pub exact: bool,
 }
 
-/// The rules of a pipeline.
-///
-/// # Errors
-/// A name that no rule has, or a rule that lacks what it looks at.
-pub fn rules(p: &Pipeline) -> Result<Vec<Box<dyn Rule>>> {
-    p.rules.iter().map(|text| rule(text, p)).collect()
+/// The rules of a mask.
+#[derive(Default)]
+pub struct MaskRules {
+    /// Who is no negative of whom.
+    pub excluding: Vec<Box<dyn Rule>>,
+    /// Who is a positive of whom, and so no negative either.
+    pub positive: Vec<Box<dyn Rule>>,
 }
 
-fn rule(text: &RuleText, p: &Pipeline) -> Result<Box<dyn Rule>> {
+impl MaskRules {
+    /// The rules of a pipeline.
+    ///
+    /// # Errors
+    /// A name that no rule has, or a rule that lacks what it looks at.
+    pub fn of(p: &Pipeline) -> Result<Self> {
+        let rules = |at: &str, texts: &[RuleText]| texts.iter().map(|text| rule(at, text, p)).collect::<Result<_>>();
+        Ok(MaskRules {
+            excluding: rules("mask.rules", &p.rules)?,
+            positive: rules("mask.positives", &p.positive_rules)?,
+        })
+    }
+}
+
+fn rule(at: &str, text: &RuleText, p: &Pipeline) -> Result<Box<dyn Rule>> {
     match text.name.as_str() {
         same::NAME if !text.fields.is_empty() => Ok(Box::new(Same { fields: text.fields.clone() })),
         known_positive::NAME if text.fields.is_empty() => Ok(Box::new(KnownPositive::of(p)?)),
         _ => Err(Error::pipeline(
-            "mask.rules",
+            at,
             format!("`{}` is not a rule", text.written),
             "use \"known_positive\", \"same:identity\", \"same:identity+label\" or \"same:\" with any roles or columns",
         )),
@@ -120,5 +135,5 @@ fn rule(text: &RuleText, p: &Pipeline) -> Result<Box<dyn Rule>> {
 
 /// Whether a rule of a pipeline looks at what identities engaged with.
 pub fn need_positives(p: &Pipeline) -> bool {
-    rules(p).is_ok_and(|rules| rules.iter().any(|rule| rule.needs_positives()))
+    MaskRules::of(p).is_ok_and(|rules| rules.excluding.iter().chain(&rules.positive).any(|rule| rule.needs_positives()))
 }

@@ -70,13 +70,24 @@ pub struct Known<'a> {
     pub witness: Option<&'a Witness>,
 }
 
+/// The rules by which rows are positives of one another.
+pub fn positive_rules<'a>(known: &Known<'a>) -> Vec<Box<dyn Rule + 'a>> {
+    known.dataset.list("mask.positives").iter().map(|text| rule(text, known)).collect()
+}
+
+/// No anchor's own example is anything to it.
+pub fn copies(known: &Known<'_>) -> Vec<Box<dyn Rule>> {
+    match known.dataset.count("copies") > 0 && known.view.copy.iter().any(|copy| *copy > 0) {
+        true => copies::rules(known).into(),
+        false => Vec::new(),
+    }
+}
+
 /// The rules of the dataset's mask, and that no anchor's own example is a negative of it.
 pub fn rules<'a>(known: &Known<'a>) -> Vec<Box<dyn Rule + 'a>> {
     let texts = known.dataset.list("mask.rules");
     let mut rules: Vec<Box<dyn Rule + 'a>> = texts.iter().map(|text| rule(text, known)).collect();
-    if known.dataset.count("copies") > 0 && known.view.copy.iter().any(|copy| *copy > 0) {
-        rules.extend(copies::rules(known));
-    }
+    rules.extend(copies(known));
     rules
 }
 
