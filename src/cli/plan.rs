@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use super::args::{Format, PipelineArgs};
 use super::usage::Usage;
 use super::{Outcome, print, print_json, table};
+use crate::compose::Pool;
 use crate::progress::Progress;
 use crate::{figures, job};
 
@@ -19,6 +20,7 @@ pub fn plan(args: &PipelineArgs) -> Outcome {
     let advice = figures::advice(&pipeline, composition)?;
     let memory = job::memory(&pipeline, &prepared, settings.memory);
     let classes = figures::class_balance(composition)?;
+    let pools: Vec<&Pool> = composition.composed.head().pools.iter().filter(|pool| pool.batches > 0).collect();
     progress.finish();
     match args.format {
         Format::Json => print_json(&serde_json::json!({
@@ -26,6 +28,7 @@ pub fn plan(args: &PipelineArgs) -> Outcome {
             "stats": counted.metrics,
             "baselines": baselines,
             "classes": classes,
+            "pools": pools,
             "memory": memory,
             "warnings": warnings,
             "advice": advice,
@@ -47,6 +50,11 @@ pub fn plan(args: &PipelineArgs) -> Outcome {
                     bytes => format!("about {} goes through scratch files, once each way", size(bytes)),
                 },
             );
+            if pools.len() > 1 {
+                let batches = || pools.iter().map(|pool| pool.batches);
+                let (least, most) = (batches().min().unwrap_or(0), batches().max().unwrap_or(0));
+                text.push_str(&format!("\n\npools of windows: {}, of {least} to {most} batches", pools.len()));
+            }
             if !classes.is_empty() {
                 text.push_str(&format!("\n\n{}", table::classes(&classes)));
             }

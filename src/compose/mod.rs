@@ -8,6 +8,7 @@
 mod by_batch;
 mod by_code;
 mod by_identity;
+mod calendar;
 mod composer;
 mod deal;
 mod groups;

@@ -90,6 +90,12 @@ impl Head {
         (1..=self.batches()).map(|batch| self.start_of(batch)).collect()
     }
 
+    /// The ordinal of each batch's pool, among those that have batches.
+    pub fn pool_of_batches(&self) -> Vec<u32> {
+        let pools = self.pools.iter().filter(|pool| pool.batches > 0).zip(0..);
+        pools.flat_map(|(pool, ordinal)| std::iter::repeat_n(ordinal, pool.batches)).collect()
+    }
+
     /// Batches that are short, ascending.
     pub fn short_batches(&self) -> Vec<usize> {
         let short = |pool: &&Pool| !pool.rows.is_multiple_of(self.batch_size);

@@ -1,5 +1,6 @@
 //! Pools: which rows may mix.
 
+use super::calendar::Calendar;
 use crate::error::{Error, Result};
 use crate::keys::{KeyView, from_ordered_bits};
 use crate::pipeline::{Pipeline, Remainder, Window, WindowEnds as WindowEndsAt};
@@ -16,9 +17,11 @@ fn whole_batches(mut ends: Vec<usize>, batch_size: usize) -> Vec<usize> {
     ends
 }
 
-/// Cuts rows as they come in precedence, by the pipeline's window; durations count from the epoch, UTC.
+/// Cuts rows as they come in precedence, by the pipeline's window; durations count from the epoch.
 pub struct PoolEnds {
     window: Option<Window>,
+    /// Where windows are of the calendar.
+    calendar: Option<Calendar>,
     unit_nanos: u64,
     is_float: bool,
     rows: usize,
@@ -34,8 +37,8 @@ impl PoolEnds {
     /// A window that does not fit the times.
     pub fn new(shape: &KeyView<'_>, p: &Pipeline) -> Result<Self> {
         let unit = match (p.window, &shape.time, shape.time_unit_nanos) {
-            (Some(Window::Nanoseconds(_)), Some(_), Some(unit)) => unit,
-            (Some(Window::Nanoseconds(_)), ..) => {
+            (Some(window), Some(_), Some(unit)) if window.needs_times() => unit,
+            (Some(window), ..) if window.needs_times() => {
                 return Err(Error::pipeline(
                     "compose.window",
                     "a duration needs a date or timestamp, and columns.time is a number of unknown unit",
@@ -44,8 +47,14 @@ impl PoolEnds {
             }
             _ => 0,
         };
+        let zone = (!shape.time_is_local).then_some(p.time_zone);
+        let calendar = match p.window {
+            Some(Window::Calendar(unit, number)) => Some(Calendar::new(unit, number, zone)),
+            _ => None,
+        };
         Ok(PoolEnds {
             window: p.window,
+            calendar,
             unit_nanos: unit,
             is_float: shape.time_is_float,
             rows: 0,
@@ -72,8 +81,13 @@ impl PoolEnds {
                     self.ends.push(self.rows);
                 }
             }
-            Some(Window::Nanoseconds(nanos)) => {
-                let window = self.nanos(time).div_euclid(i128::from(nanos));
+            Some(Window::Nanoseconds(_) | Window::Calendar(..)) => {
+                let nanos = self.nanos(time);
+                let window = match (self.window, &mut self.calendar) {
+                    (Some(Window::Nanoseconds(length)), _) => nanos.div_euclid(i128::from(length)),
+                    (_, Some(calendar)) => calendar.window(nanos).into(),
+                    _ => 0,
+                };
                 if self.last.replace(window).is_some_and(|last| last != window) {
                     self.ends.push(self.rows);
                 }

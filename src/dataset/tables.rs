@@ -29,13 +29,14 @@ use crate::store::{self, DigestWriter};
 /// Decoded bytes after which a row group ends.
 const ROW_GROUP_BYTES: usize = 32 << 20;
 
-/// Writes `stats.parquet`; `time` is the time column's type. `dates_as_days`: as in [`super::ColumnHints`].
+/// Writes `stats.parquet`; `pools` are the ordinals of the batches' pools, `time` is the time column's type. `dates_as_days`: as in
+/// [`super::ColumnHints`].
 ///
 /// # Errors
 /// A file that can't be written.
 pub fn write_stats(
     root: &Path,
-    batches: &[BatchStats],
+    (batches, pools): (&[BatchStats], &[u32]),
     time: Option<&DataType>,
     dates_as_days: bool,
 ) -> Result<TableRecord> {
@@ -69,6 +70,7 @@ pub fn write_stats(
         ("copies", false, long(&|b| Some(b.copies.into()))),
         ("time_min", true, times(&|t| t.0)?),
         ("time_max", true, times(&|t| t.1)?),
+        ("pool", false, Arc::new(pools.iter().map(|pool| *pool as i32).collect::<Int32Array>())),
     ];
     let fields: Vec<Field> =
         columns.iter().map(|(name, null, array)| Field::new(*name, array.data_type().clone(), *null)).collect();

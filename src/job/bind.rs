@@ -72,3 +72,8 @@ pub fn time_unit(p: &Pipeline, time: &DataType) -> Option<u64> {
     let told = tick(time).and_then(|nanos| u64::try_from(nanos).ok());
     told.or_else(|| p.time_unit.map(TimeUnit::nanos))
 }
+
+/// Whether a type of times names no moments, but what a clock or a calendar shows somewhere.
+pub fn is_local(time: &DataType) -> bool {
+    matches!(time, DataType::Date32 | DataType::Date64 | DataType::Timestamp(_, None))
+}

@@ -126,7 +126,12 @@ pub fn run(p: &Pipeline, settings: &Settings, progress: &Progress) -> Result<Out
     progress.stage("writing tables", 0, "");
     let stats = stats.finish();
     let time = bind::time_type(p, source);
-    manifest.tables.push(dataset::write_stats(&root, &stats, time.as_ref(), source.dates_as_days())?);
+    manifest.tables.push(dataset::write_stats(
+        &root,
+        (&stats, &head.pool_of_batches()),
+        time.as_ref(),
+        source.dates_as_days(),
+    )?);
     let (tables, (figures, baselines)) = rayon::join(
         || write_tables(&prepared, &root, order.zip(column), &item_parts, &mut values),
         || rayon::join(|| measuring.finish(p), || baselines(p, &prepared.composition)),

@@ -4,7 +4,7 @@ use arrow::datatypes::DataType;
 use rayon::prelude::*;
 
 use super::Settings;
-use super::bind::{time_type, time_unit};
+use super::bind::{is_local, time_type, time_unit};
 use super::open::{Job, open};
 use super::scan::Scanner;
 use crate::compose::{Head, compose};
@@ -120,6 +120,7 @@ pub fn composed(
     }
     let time = time_type(p, &source);
     keys.shape_mut().time_is_float = time.as_ref().is_some_and(DataType::is_floating);
+    keys.shape_mut().time_is_local = time.as_ref().is_some_and(is_local);
     keys.shape_mut().time_unit_nanos = time.and_then(|time| time_unit(p, &time));
     warn_of_collisions(&keys.shape().identity.tokens, progress);
 

@@ -81,6 +81,8 @@ pub struct KeyView<'a> {
     /// Nanoseconds in a unit of `time`; `None` for numbers whose unit nobody knows.
     pub time_unit_nanos: Option<u64>,
     pub time_is_float: bool,
+    /// Whether times are dates, or have no zone: they are taken as they stand.
+    pub time_is_local: bool,
     /// Whether the row satisfies `mask.positive`; `None`: all do.
     pub positive: Option<Cow<'a, [bool]>>,
     /// Further columns that rules or the dedup key name.
@@ -159,6 +161,7 @@ impl<'a> KeyView<'a> {
             time: self.time.as_ref().map(|_| Cow::Owned(Vec::new())),
             time_unit_nanos: self.time_unit_nanos,
             time_is_float: self.time_is_float,
+            time_is_local: self.time_is_local,
             positive: self.positive.as_ref().map(|_| Cow::Owned(Vec::new())),
             columns: self.columns.iter().map(|(name, codes)| (name.clone(), codes.without_rows())).collect(),
         }

@@ -193,8 +193,11 @@ pub struct Compose {
     /// Rows of the global batch, over all ranks.
     pub batch_size: u32,
     pub seed: u64,
-    /// Rows mix only within a window: a duration of `columns.time` ("1h", aligned to the epoch, UTC) or a number of rows.
+    /// Rows mix only within a window: a duration of `columns.time` ("1h", aligned to the epoch), units of the calendar ("1 day",
+    /// "1 week" from Monday, "1 month"), or a number of rows.
     pub window: Option<WindowText>,
+    /// The zone of the calendar; dates, and times without a zone, are taken as they stand.
+    pub time_zone: String,
     pub window_ends: WindowEnds,
     /// The dataset's last batch (with exact window ends, each window's): left short, dropped, or filled with copies.
     pub remainder: Remainder,
@@ -209,6 +212,7 @@ impl Default for Compose {
             batch_size: 4096,
             seed: 0,
             window: None,
+            time_zone: "UTC".into(),
             window_ends: WindowEnds::default(),
             remainder: Remainder::default(),
             group: None,

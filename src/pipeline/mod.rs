@@ -12,6 +12,7 @@ mod near;
 mod params;
 mod record;
 mod resolve;
+mod window;
 
 pub use file::{
     Encoding, Hash, Keep, Layout, Mode, Nulls, PipelineFile, Remainder, Scarce, SchemaMode, TimeUnit, WindowEnds,
@@ -19,4 +20,5 @@ pub use file::{
 pub use load::{load, load_with};
 pub use location::percent_decoded;
 pub use near::nearest;
-pub use resolve::{Field, Group, MAX_RANKS, Pipeline, RuleText, Window};
+pub use resolve::{Field, Group, MAX_RANKS, Pipeline, RuleText};
+pub use window::{Unit, Window, Zone};

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::file::Hash;
-use super::resolve::{Field, Pipeline, RuleText, Window};
+use super::resolve::{Field, Pipeline, RuleText};
+use super::window::Window;
 use crate::error::Result;
 use crate::store;
 
@@ -32,13 +33,6 @@ impl Pipeline {
             [one] => json!(one),
             many => json!(many),
         };
-        let window = match self.window {
-            None => Value::Null,
-            Some(Window::Rows(n)) => json!(n),
-            Some(Window::Nanoseconds(n)) => {
-                json!(humantime::format_duration(std::time::Duration::from_nanos(n)).to_string())
-            }
-        };
         let group = self.group.as_ref().map(|g| {
             // In the order of the pipeline file, which is the order of the rows in a group.
             let classes: Map<String, Value> = g.classes.iter().map(|(label, n)| (label.clone(), json!(n))).collect();
@@ -60,7 +54,8 @@ impl Pipeline {
             },
             "requests": { "layout": self.layout, "columns": self.request_columns },
             "compose": {
-                "mode": self.mode, "batch_size": self.batch_size, "seed": self.seed, "window": window,
+                "mode": self.mode, "batch_size": self.batch_size, "seed": self.seed, "window": self.window.map(Window::record),
+                "time_zone": self.time_zone_text,
                 "window_ends": self.window_ends,
                 "remainder": self.remainder, "group": group,
             },

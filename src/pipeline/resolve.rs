@@ -7,6 +7,7 @@ use parquet::basic::Compression;
 
 use super::file::*;
 use super::location::local_path;
+use super::window::{Window, Zone, window};
 use crate::error::{Error, Result};
 use crate::schema;
 
@@ -44,6 +45,9 @@ pub struct Pipeline {
     pub batch_size: usize,
     pub seed: u64,
     pub window: Option<Window>,
+    /// Where windows of the calendar begin and end.
+    pub time_zone: Zone,
+    pub(super) time_zone_text: String,
     pub window_ends: WindowEnds,
     pub remainder: Remainder,
     pub group: Option<Group>,
@@ -72,13 +76,6 @@ pub enum Field {
     Item,
     Label,
     Column(String),
-}
-
-/// Rows mix only within a window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Window {
-    Rows(u64),
-    Nanoseconds(u64),
 }
 
 /// The shape of a group: label values with their rows, in order.
@@ -172,6 +169,8 @@ pub(super) fn resolve(file: PipelineFile) -> Result<Pipeline> {
         batch_size: file.compose.batch_size as usize,
         seed: file.compose.seed,
         window: window(file.compose.window)?,
+        time_zone: file.compose.time_zone.parse()?,
+        time_zone_text: file.compose.time_zone,
         window_ends: file.compose.window_ends,
         remainder: file.compose.remainder,
         group: file.compose.group.map(|g| Group { classes: g.classes.0, scarce: g.scarce }),
@@ -208,30 +207,6 @@ pub(super) fn resolve(file: PipelineFile) -> Result<Pipeline> {
     Ok(p)
 }
 
-fn window(text: Option<WindowText>) -> Result<Option<Window>> {
-    let window = match text {
-        None => return Ok(None),
-        Some(WindowText::Rows(n)) => Window::Rows(n),
-        Some(WindowText::Duration(text)) => {
-            let duration = humantime::parse_duration(&text).map_err(|e| {
-                Error::pipeline(
-                    "compose.window",
-                    format!("`{text}` is not a duration ({e})"),
-                    "write it as \"30m\", \"1h\" or \"7days\", or as a number of rows",
-                )
-            })?;
-            let nanos = u64::try_from(duration.as_nanos()).ok().filter(|n| i64::try_from(*n).is_ok());
-            Window::Nanoseconds(nanos.ok_or_else(|| {
-                Error::pipeline("compose.window", "it is longer than 292 years", "leave compose.window out")
-            })?)
-        }
-    };
-    if matches!(window, Window::Rows(0) | Window::Nanoseconds(0)) {
-        return refuse("compose.window", "it is empty", "use at least one row or one nanosecond, or leave it out");
-    }
-    Ok(Some(window))
-}
-
 fn check_roles(p: &Pipeline) -> Result<()> {
     if p.shards.is_empty() {
         return refuse("input.shards", "it is empty", "name files, directories or globs");
@@ -243,7 +218,7 @@ fn check_roles(p: &Pipeline) -> Result<()> {
             "name the column whose rows are not negatives of one another",
         );
     }
-    if p.time.is_none() && matches!(p.window, Some(Window::Nanoseconds(_))) {
+    if p.time.is_none() && p.window.is_some_and(Window::needs_times) {
         return refuse("compose.window", "a duration needs columns.time", "map columns.time, or use a number of rows");
     }
     if p.window.is_none() && p.window_ends == WindowEnds::Exact {

@@ -36,6 +36,7 @@ pub const TABLE_COLUMNS: [Table; 3] = [
             ("copies", "rows that are copies"),
             ("time_min", "the first time of its rows"),
             ("time_max", "the last time of its rows"),
+            ("pool", "ordinal of the pool, between two ends of windows, from which its rows were drawn"),
         ],
     },
     Table {

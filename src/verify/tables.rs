@@ -52,6 +52,13 @@ impl Totals {
                 }
             }
         }
+        let pools = column("pool");
+        let steps = pools.first() == Some(&0) && pools.windows(2).all(|pair| (0..=1).contains(&(pair[1] - pair[0])));
+        let is_one = pools.iter().all(|pool| *pool == 0);
+        if !pools.is_empty() && (!steps || dataset.value("compose.window").is_null() && !is_one) {
+            findings
+                .add(Finding::of(schema::STATS, "its pools are not 0, 1, 2, …, as windows make them").column("pool"));
+        }
         for (name, low) in [("time_min", true), ("time_max", false)] {
             let Ok(recorded) = frame.column(name).map(times) else { continue };
             for stats in &self.stats {

@@ -28,8 +28,6 @@ pub struct Totals {
     originals: Vec<u32>,
     users: HashMap<i64, u32>,
     tokens: Vec<i64>,
-    /// By user: rows, and the most in one batch.
-    per_user: Vec<(u64, u64)>,
     pub(super) items: HashMap<i64, ItemSeen>,
     /// And whose they are; `None`: of several identities.
     requests: HashMap<u128, Option<i64>>,
@@ -57,7 +55,6 @@ impl Totals {
             originals: Vec::new(),
             users: HashMap::new(),
             tokens: Vec::new(),
-            per_user: Vec::new(),
             items: HashMap::new(),
             requests: HashMap::new(),
             null_requests: 0,
@@ -83,19 +80,13 @@ impl Totals {
         findings: &mut Findings,
     ) {
         self.rows += view.rows as u64;
-        let mut here: HashMap<u32, u64> = HashMap::new();
         for (slot, user) in view.user.iter().enumerate() {
             let next = self.tokens.len() as u32;
             let ordinal = *self.users.entry(*user).or_insert(next);
             if ordinal == next {
                 self.tokens.push(*user);
-                self.per_user.push((0, 0));
                 self.originals.push(0);
             }
-            self.per_user[ordinal as usize].0 += 1;
-            let count = here.entry(ordinal).or_default();
-            *count += 1;
-            self.per_user[ordinal as usize].1 = self.per_user[ordinal as usize].1.max(*count);
             self.reading.push(ordinal);
             self.originals[ordinal as usize] += u32::from(view.copy.get(slot).is_none_or(|c| *c <= 0));
         }
@@ -222,7 +213,7 @@ impl Totals {
     }
 
     /// Compares with what is recorded; gives the notes.
-    pub fn finish(self, dataset: &Dataset, against: bool, findings: &mut Findings) -> Vec<String> {
+    pub fn finish(mut self, dataset: &Dataset, against: bool, findings: &mut Findings) -> Vec<String> {
         let mut notes = Vec::new();
         self.compare_stats(dataset, findings);
         if let Some(share) = self.sample {
@@ -238,11 +229,10 @@ impl Totals {
         self.compare_metrics(dataset, &recomputed, findings);
         sums::check_false_negatives(dataset, findings);
         sums::check_share(dataset, &self.tokens, findings);
-        let per_user = self.tokens.iter().zip(&self.per_user).map(|(token, (rows, most))| (*token, *rows, *most));
-        self.mode.finish(dataset, &recomputed, &per_user.collect::<Vec<_>>(), findings);
+        self.mode.finish(dataset, &recomputed, findings);
         let whole = dataset.value("compose.window").is_null();
         if !whole {
-            notes.push("caps and mixing are those of windows, whose ends a dataset does not show".into());
+            notes.push("mixing is that of windows, and not looked at".into());
         }
         if dataset.role("item").is_some() {
             if whole && dataset.count("dropped") == 0 {

@@ -206,7 +206,12 @@ pub fn commit(p: &Pipeline, settings: &Settings, root: &Path, progress: &Progres
     }
     let mut manifest = opened.manifest;
     let time = time_type(p, source);
-    manifest.tables.push(dataset::write_stats(&dataset, &all.stats, time.as_ref(), source.dates_as_days())?);
+    manifest.tables.push(dataset::write_stats(
+        &dataset,
+        (&all.stats, &composed.head.pool_of_batches()),
+        time.as_ref(),
+        source.dates_as_days(),
+    )?);
     manifest.tables.extend(all.tables);
     manifest.tables.extend(composed.tables);
     manifest.shards = all.shards;

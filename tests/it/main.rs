@@ -73,3 +73,5 @@ mod verify;
 mod verify_tables;
 // user_spread: caps, fewest pairs, mixing, windows, remainders.
 mod spread;
+// Windows of the calendar.
+mod windows;

@@ -110,7 +110,7 @@ fn no_household_passes_its_cap() {
 #[test]
 #[ignore = "needs real logs, in the folder BATCHWRIGHT_DATA"]
 fn monthly_windows_keep_batches_in_time_order() {
-    let project = on("complete_journey_transactions", &format!("{BASKETS}compose.window = \"30days\""));
+    let project = on("complete_journey_transactions", &format!("{BASKETS}compose.window = \"720h\""));
     project.succeed(&[]);
     let stats = rows_of(&project.path("out/_batchwright/stats.parquet"));
     let times =

@@ -15,8 +15,8 @@ pub trait Mode {
     /// Looks at the next batch.
     fn see(&mut self, _: &Dataset, _: &BatchRows, _: &View, _: &mut Findings) {}
 
-    /// Looks at all batches together; `per_user` has each identity's token, its rows, and the most of them in one batch.
-    fn finish(&self, _: &Dataset, _: &Recomputed, _: &[(i64, u64, u64)], _: &mut Findings) {}
+    /// Looks at all batches together.
+    fn finish(&mut self, _: &Dataset, _: &Recomputed, _: &mut Findings) {}
 }
 
 /// The mode by which a dataset was composed, of which all batches are seen if it is `whole`.
@@ -25,7 +25,7 @@ pub fn mode(dataset: &Dataset, whole: bool) -> Box<dyn Mode> {
         "identity_grouped" => Box::new(identity_grouped::IdentityGrouped),
         // What the end of a window cuts in two is two requests, and a dataset does not show where windows end.
         "request_packed" if whole && !dataset.has_exact_windows() => Box::<request_packed::RequestPacked>::default(),
-        "user_spread" if dataset.value("compose.window").is_null() => Box::new(user_spread::UserSpread),
+        "user_spread" if whole => Box::new(user_spread::UserSpread::new(dataset)),
         _ => Box::new(Unknown),
     }
 }

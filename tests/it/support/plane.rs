@@ -57,6 +57,7 @@ pub fn plane(shape: &Shape) -> KeyView<'static> {
         time: Some(rows.iter().map(|r| i64::from(r.4)).collect::<Vec<i64>>().into()),
         time_unit_nanos: Some(1),
         time_is_float: false,
+        time_is_local: false,
         positive: Some(rows.iter().map(|r| r.5).collect::<Vec<bool>>().into()),
         columns: Vec::new(),
     }
