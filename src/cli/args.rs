@@ -32,27 +32,43 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Print a commented pipeline file for an input: roles are guessed from names, types and values.
+    #[command(after_help = "Examples:\n  batchwright init logs/2024-01-02 > own.toml")]
     Init(InitArgs),
     /// Compose a dataset.
+    #[command(
+        after_help = "Examples:\n  batchwright run own.toml --set compose.batch_size=1024 --memory 8GiB\n  batchwright run own.toml --overwrite --log-format json"
+    )]
     Run(PipelineArgs),
     /// Say what `run` would do, from footers and keys only; writes nothing.
+    #[command(after_help = "Examples:\n  batchwright plan own.toml --format json")]
     Plan(PipelineArgs),
     /// Gate a dataset's statistics: exit 1 with every expectation that is not met.
+    #[command(
+        after_help = "Examples:\n  batchwright check out/feed --expect feed.expect.toml --baseline out/yesterday\n  batchwright check --list"
+    )]
     Check(CheckArgs),
     /// Prove a dataset correct, bit by bit: exit 1 with every finding.
+    #[command(
+        after_help = "Examples:\n  batchwright verify out/feed --against own.toml\n  batchwright verify out/feed --sample 5%"
+    )]
     Verify(VerifyArgs),
     /// Look at a dataset in the terminal.
+    #[command(after_help = "Examples:\n  batchwright inspect out/feed --batch 3")]
     Inspect(InspectArgs),
     /// Write one self-contained page with plots.
+    #[command(after_help = "Examples:\n  batchwright report out/feed --output report.html")]
     Report(ReportArgs),
     /// Print the JSON Schema of the pipeline file.
+    #[command(after_help = "Examples:\n  batchwright schema > batchwright.schema.json")]
     Schema,
     /// Print a shell's completions.
+    #[command(after_help = "Examples:\n  batchwright completions zsh > _batchwright")]
     Completions {
         /// Whose.
         shell: clap_complete::Shell,
     },
     /// Write a manual page for each command into a folder.
+    #[command(after_help = "Examples:\n  batchwright man share/man/man1")]
     Man {
         /// The folder.
         folder: PathBuf,
@@ -84,16 +100,22 @@ impl Command {
 #[derive(Debug, Subcommand)]
 pub enum JobCommand {
     /// Make the work folder, and cut the input into splits; says how many there are.
+    #[command(after_help = "Example:\n  batchwright job start own.toml --work /scratch/day --splits 64 --parts 32")]
     Start(StartArgs),
     /// Read the keys of a split.
+    #[command(after_help = "Example:\n  batchwright job scan own.toml --work /scratch/day --split 0")]
     Scan(SplitArgs),
     /// Compose, once all splits are scanned; says how many parts there are to write.
+    #[command(after_help = "Example:\n  batchwright job compose own.toml --work /scratch/day")]
     Compose(StageArgs),
     /// Decode the payload of a split, and cut it into pieces by part.
+    #[command(after_help = "Example:\n  batchwright job scatter own.toml --work /scratch/day --split 0")]
     Scatter(SplitArgs),
     /// Write the files of a part, once all splits are scattered.
+    #[command(after_help = "Example:\n  batchwright job write own.toml --work /scratch/day --part 0")]
     Write(PartArgs),
     /// Put the dataset in its place, once all parts are written; says what `run` says.
+    #[command(after_help = "Example:\n  batchwright job commit own.toml --work /scratch/day")]
     Commit(StageArgs),
 }
 

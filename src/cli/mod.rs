@@ -14,6 +14,8 @@ mod table;
 mod usage;
 mod verify;
 
+pub use args::Args;
+
 use std::process::ExitCode;
 
 use clap::Parser;

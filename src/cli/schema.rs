@@ -6,6 +6,8 @@ use super::{Outcome, print_json};
 use crate::pipeline::PipelineFile;
 
 pub fn schema() -> Outcome {
-    print_json(&schemars::schema_for!(PipelineFile))?;
+    // The draft that plug-ins for TOML take.
+    let generator = schemars::generate::SchemaSettings::draft07().into_generator();
+    print_json(&generator.into_root_schema_for::<PipelineFile>())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -44,10 +44,13 @@ pub fn encode_bitmaps(
     let limit = properties.column_dictionary_page_size_limit(path);
     let close = match distinct.filter(|distinct| distinct.bytes() < limit) {
         Some(distinct) => {
-            let all = distinct.bitmaps.iter().map(|bitmap| FixedLenByteArray::from(ByteArray::from(bitmap.to_vec())));
+            let all = distinct.bitmaps.iter().map(|bitmap| ByteArray::from(bitmap.to_vec()));
             let dictionary = Some(plain_page(descriptor, properties, all.collect())?);
             let pages = Exchanged { pages: SerializedPageWriter::new(&mut sink), dictionary };
-            write(descriptor, properties, Box::new(pages), distinct.ordinals())?
+            // The bitmaps are few enough, whatever the ordinals take that stand for them.
+            let all = WriterProperties::clone(properties).into_builder();
+            let all = all.set_column_dictionary_page_size_limit(path.clone(), usize::MAX).build();
+            write(descriptor, &Arc::new(all), Box::new(pages), distinct.ordinals())?
         }
         None => {
             let plain = WriterProperties::clone(properties).into_builder();
@@ -56,18 +59,31 @@ pub fn encode_bitmaps(
             write(descriptor, &Arc::new(plain), Box::new(SerializedPageWriter::new(&mut sink)), rows)?
         }
     };
-    Ok(EncodedChunk { bytes: sink.into_inner()?.into(), close })
+    // Ordinals stood for the bitmaps while sizes were counted.
+    let sizes = close.metadata.unencoded_byte_array_data_bytes().map(|_| {
+        let bytes = |batch: &Batch<'_>| batch.keys.len() as i64 * i64::from(batch.bitmaps.value_length());
+        batches.iter().map(bytes).sum()
+    });
+    let metadata = close.metadata.into_builder().set_unencoded_byte_array_data_bytes(sizes).build()?;
+    Ok(EncodedChunk { bytes: sink.into_inner()?.into(), close: ColumnCloseResult { metadata, ..close } })
 }
 
-/// Writes the values, some at a time.
+/// Writes the values, some at a time, of a fixed length or not.
 fn write(
     descriptor: &ColumnDescPtr,
     properties: &WriterPropertiesPtr,
     pages: Box<dyn PageWriter + '_>,
-    values: impl Iterator<Item = Vec<FixedLenByteArray>>,
+    values: impl Iterator<Item = Vec<ByteArray>>,
 ) -> Result<ColumnCloseResult> {
     match get_column_writer(Arc::clone(descriptor), Arc::clone(properties), pages) {
         ColumnWriter::FixedLenByteArrayColumnWriter(mut writer) => {
+            for some in values {
+                let some: Vec<FixedLenByteArray> = some.into_iter().map(FixedLenByteArray::from).collect();
+                writer.write_batch(&some, None, None)?;
+            }
+            writer.close()
+        }
+        ColumnWriter::ByteArrayColumnWriter(mut writer) => {
             for some in values {
                 writer.write_batch(&some, None, None)?;
             }
@@ -81,7 +97,7 @@ fn write(
 fn plain_page(
     descriptor: &ColumnDescPtr,
     properties: &WriterPropertiesPtr,
-    values: Vec<FixedLenByteArray>,
+    values: Vec<ByteArray>,
 ) -> Result<CompressedPage> {
     let whole = WriterProperties::builder()
         .set_compression(properties.compression(descriptor.path()))
@@ -111,10 +127,10 @@ impl<'a> Batch<'a> {
     }
 
     /// Row by row, without a copy.
-    fn rows(&self) -> Vec<FixedLenByteArray> {
+    fn rows(&self) -> Vec<ByteArray> {
         let width = self.bitmaps.value_length() as usize;
         let all = ByteArray::from(Bytes::from(self.bitmaps.values().clone()));
-        let row = |key: &u32| FixedLenByteArray::from(all.slice(*key as usize * width, width));
+        let row = |key: &u32| all.slice(*key as usize * width, width);
         self.keys.values().iter().map(row).collect()
     }
 }
@@ -152,9 +168,9 @@ impl<'a> Distinct<'a> {
     }
 
     /// The rows' ordinals, as values that stand for the bitmaps.
-    fn ordinals(&self) -> impl Iterator<Item = Vec<FixedLenByteArray>> {
+    fn ordinals(&self) -> impl Iterator<Item = Vec<ByteArray>> {
         let all = ByteArray::from((0..self.bitmaps.len() as u32).flat_map(u32::to_le_bytes).collect::<Vec<u8>>());
-        let value = move |ordinal: &u32| FixedLenByteArray::from(all.slice(*ordinal as usize * 4, 4));
+        let value = move |ordinal: &u32| all.slice(*ordinal as usize * 4, 4);
         self.rows.iter().map(move |batch| batch.iter().map(&value).collect())
     }
 }
@@ -239,8 +255,8 @@ mod tests {
     }
 
     /// What a reader finds in a file of these bitmaps, and how they are encoded.
-    fn read_back(batches: &[ArrayRef], limit: usize) -> (Vec<u8>, Vec<Encoding>) {
-        let field = Field::new("bitmaps", DataType::FixedSizeBinary(WIDTH as i32), false);
+    fn read_back(batches: &[ArrayRef], limit: usize, data_type: &DataType) -> (Vec<u8>, Vec<Encoding>) {
+        let field = Field::new("bitmaps", data_type.clone(), false);
         let schema = ArrowSchemaConverter::new().convert(&Schema::new(vec![field])).unwrap();
         let path = schema.column(0).path().clone();
         let properties = WriterProperties::builder()
@@ -261,8 +277,8 @@ mod tests {
         writer.close().unwrap();
         let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(file)).unwrap().build().unwrap();
         let first_bytes = reader.flat_map(|rows| {
-            let column = Arc::clone(rows.unwrap().column(0));
-            let bitmaps = column.as_fixed_size_binary().clone();
+            let column = arrow::compute::cast(rows.unwrap().column(0), &DataType::Binary).unwrap();
+            let bitmaps = column.as_binary::<i32>().clone();
             assert!(bitmaps.iter().flatten().all(|b| b.iter().all(|byte| *byte == b[0])));
             bitmaps.iter().flatten().map(|bitmap| bitmap[0]).collect::<Vec<u8>>()
         });
@@ -276,9 +292,11 @@ mod tests {
         let rows = b"aabaacbxca".to_vec();
         // Four of them are met.
         for (limit, with) in [(0, false), (4 * WIDTH, false), (4 * WIDTH + 1, true)] {
-            let (read, encodings) = read_back(&batches, limit);
-            assert_eq!(read, rows);
-            assert_eq!(encodings.contains(&Encoding::RLE_DICTIONARY), with);
+            for data_type in [DataType::FixedSizeBinary(WIDTH as i32), DataType::Binary] {
+                let (read, encodings) = read_back(&batches, limit, &data_type);
+                assert_eq!(read, rows);
+                assert_eq!(encodings.contains(&Encoding::RLE_DICTIONARY), with);
+            }
         }
     }
 }

@@ -132,5 +132,5 @@ fn leaves(field: &FieldRef) -> usize {
 /// Whether a column is a mask of bitmaps.
 pub fn is_bitmap(name: &str, data_type: &DataType) -> bool {
     let is_mask = [schema::SAME_USER, schema::NEGATIVES, schema::OWN_POSITIVES].contains(&name);
-    is_mask && matches!(data_type, DataType::FixedSizeBinary(_))
+    is_mask && matches!(data_type, DataType::FixedSizeBinary(_) | DataType::Binary)
 }

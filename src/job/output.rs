@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::ArrayRef;
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use parquet::file::properties::WriterProperties;
@@ -18,8 +19,8 @@ use crate::dataset::{ColumnHints, RowGroupColumns, TRIAL_ROWS, leaf_storage, wri
 use crate::error::{Error, Place, Result};
 use crate::negatives::{BatchColumns, Columns, LogQOfBatches, MaskRules, Positives, need_positives};
 use crate::payload::{Constancy, DecodedColumn, KeyRange, Payload, RequestRows, WantedRow};
-use crate::pipeline::Pipeline;
-use crate::schema::{self, bitmap_bytes};
+use crate::pipeline::{Pipeline, Types};
+use crate::schema::{self, bitmap_bytes, portable};
 use crate::source::{InputColumn, Order, PLACE, Source};
 use crate::stats::BatchStats;
 
@@ -27,6 +28,8 @@ use crate::stats::BatchStats;
 struct Carried {
     column: InputColumn,
     field: FieldRef,
+    /// As it is written: in types that older readers know, where these are asked for.
+    written: FieldRef,
     /// The order of an ordered dictionary, whose rows travel as places in it.
     order: Option<Order>,
     origin: Origin,
@@ -37,8 +40,15 @@ struct Carried {
 impl Carried {
     /// Values of these rows, in order, as they are written.
     fn gather(&self, payload: &Payload, column: usize, rows: &[Option<WantedRow>]) -> Result<Vec<ArrayRef>> {
-        let Some(order) = &self.order else { return payload.gather(column, self.field.data_type(), rows) };
         let fail = |e: ArrowError| Error::damaged(Place::column(self.field.name()), e);
+        let Some(order) = &self.order else {
+            let arrays = payload.gather(column, self.field.data_type(), rows)?;
+            let written = self.written.data_type();
+            if written == self.field.data_type() {
+                return Ok(arrays);
+            }
+            return arrays.iter().map(|array| cast(array, written).map_err(fail)).collect();
+        };
         let places = payload.gather(column, &PLACE, rows)?;
         places.iter().map(|places| order.dictionary(places).map_err(fail)).collect()
     }
@@ -65,6 +75,10 @@ impl<'a> Output<'a> {
     /// # Errors
     /// The input lacks the column of items.
     pub fn new(p: &'a Pipeline, source: &Source, log_q: Option<LogQOfBatches>) -> Result<Self> {
+        let written_as = |field: &FieldRef| match p.types {
+            Types::Exact => Arc::clone(field),
+            Types::Portable => Arc::new(portable(field)),
+        };
         let carried: Vec<Carried> = source
             .carried()
             .iter()
@@ -79,11 +93,12 @@ impl<'a> Output<'a> {
                 let field = Arc::new(written.with_nullable(nullable));
                 let row_bytes = (source.plain_bytes(*column) / u64::from(source.rows.max(1))).max(1);
                 let chunk_rows = (CHUNK_BYTES / row_bytes).clamp(1, 1 << 16) as usize;
-                Carried { column: *column, field, order, origin, chunk_rows }
+                let written = written_as(&field);
+                Carried { column: *column, field, written, order, origin, chunk_rows }
             })
             .collect();
-        let mut fields: Vec<FieldRef> = carried.iter().map(|c| Arc::clone(&c.field)).collect();
-        fields.extend(p.generated().into_iter().map(|g| Arc::new(g.field(p.batch_size))));
+        let mut fields: Vec<FieldRef> = carried.iter().map(|c| Arc::clone(&c.written)).collect();
+        fields.extend(p.generated().into_iter().map(|g| written_as(&Arc::new(g.field(p.batch_size)))));
         Ok(Output {
             pipeline: p,
             carried,
@@ -138,7 +153,7 @@ impl<'a> Output<'a> {
                     let problem = format!("column `{}` can't be encoded ({e})", carried.field.name());
                     Error::output(&p.output, problem, "drop it with input.drop")
                 };
-                leaf_storage(&carried.field, &rows, &dictionary, p.compression).map_err(fail)
+                leaf_storage(&carried.written, &rows, &dictionary, p.compression).map_err(fail)
             });
             Some(trial.map(|leaves| (carried.field.name().clone(), leaves)))
         });

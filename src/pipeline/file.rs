@@ -341,6 +341,8 @@ pub struct Output {
     pub ranks: u32,
     #[serde(default = "zstd")]
     pub compression: String,
+    #[serde(default)]
+    pub types: Types,
     /// Rows per shard, rounded down to whole batches (at least one).
     #[serde(default = "shard_rows")]
     pub shard_rows: u64,
@@ -350,6 +352,15 @@ pub struct Output {
     /// Whether `_batchwright/positives.parquet` is written.
     #[serde(default)]
     pub positives: bool,
+}
+
+/// `exact`: as the input has them. `portable`: fixed-size binaries are binaries and fixed-size lists are lists, for older readers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Types {
+    #[default]
+    Exact,
+    Portable,
 }
 
 fn one() -> u32 {

@@ -15,7 +15,7 @@ mod resolve;
 mod window;
 
 pub use file::{
-    Encoding, Hash, Keep, Layout, Mode, Nulls, PipelineFile, Remainder, Scarce, SchemaMode, TimeUnit, WindowEnds,
+    Encoding, Hash, Keep, Layout, Mode, Nulls, PipelineFile, Remainder, Scarce, SchemaMode, TimeUnit, Types, WindowEnds,
 };
 pub use load::{load, load_with};
 pub use location::percent_decoded;

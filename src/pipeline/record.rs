@@ -65,7 +65,7 @@ impl Pipeline {
                 "positives": self.positive_rules.iter().map(RuleText::text).collect::<Vec<_>>(), "encoding": self.encoding,
             },
             "output": {
-                "ranks": self.ranks, "compression": self.compression_text, "shard_rows": self.shard_rows,
+                "ranks": self.ranks, "compression": self.compression_text, "types": self.types, "shard_rows": self.shard_rows,
                 "row_group_rows": self.row_group_rows, "positives": self.positives,
             },
         }))

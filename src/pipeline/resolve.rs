@@ -65,6 +65,7 @@ pub struct Pipeline {
     pub compression_text: String,
     pub shard_rows: u64,
     pub row_group_rows: u64,
+    pub types: Types,
     pub positives: bool,
 }
 
@@ -186,6 +187,7 @@ pub(super) fn resolve(file: PipelineFile) -> Result<Pipeline> {
         compression_text: file.output.compression,
         shard_rows: file.output.shard_rows,
         row_group_rows: file.output.row_group_rows,
+        types: file.output.types,
         positives: file.output.positives,
     };
     p.dedup_key = match &file.dedup.key {

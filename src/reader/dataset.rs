@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use arrow::datatypes::Field;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -121,6 +122,11 @@ impl Dataset {
 
     pub fn value(&self, key: &str) -> &Value {
         self.recorded.pipeline.pointer(&format!("/{}", key.replace('.', "/"))).unwrap_or(&Value::Null)
+    }
+
+    /// A field as the dataset writes it: in types that older readers know, where these were asked for.
+    pub fn written(&self, field: Field) -> Field {
+        if self.setting("output.types") == "portable" { schema::portable(&field) } else { field }
     }
 
     /// A count of the manifest.

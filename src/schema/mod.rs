@@ -2,9 +2,11 @@
 //! The only place that spells a `bw_` name.
 
 mod metrics;
+mod portable;
 mod tables;
 
 pub use metrics::{METRICS, Metric};
+pub use portable::portable;
 pub use tables::{ITEM_COLUMN, TABLE_COLUMNS, Table};
 
 use std::collections::HashMap;

@@ -161,6 +161,7 @@ impl Witness {
         let fields = all.iter().filter(|(field, _)| !left_out.contains(field.name())).cloned();
         let mut wanted = Vec::new();
         for (field, same) in fields {
+            let same = same && dataset.written(field.clone()).data_type() == field.data_type();
             let nullable = field.is_nullable() || first_only(p, field.name());
             // What Polars does not read in some file, Arrow's reader reads in all.
             let name = match self.foreign.contains(field.name()) {

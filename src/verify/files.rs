@@ -155,6 +155,7 @@ pub fn check_payload(dataset: &Dataset, wanted: &[(arrow::datatypes::Field, bool
             continue;
         }
         for (found, (wanted, same)) in found.into_iter().zip(wanted) {
+            let wanted = &dataset.written(wanted.clone());
             let what = |f: &Field| {
                 let order = if f.dict_is_ordered() == Some(true) { ", ordered" } else { "" };
                 format!("{}{order}{}", undescribed(f).data_type(), if f.is_nullable() { "" } else { " without nulls" })
@@ -249,7 +250,7 @@ fn check_schema(dataset: &Dataset, path: &str, schema: &arrow::datatypes::Schema
         }
     }
     for (column, present) in expected {
-        let wanted = column.field(dataset.batch_size);
+        let wanted = dataset.written(column.field(dataset.batch_size));
         match schema.field_with_name(column.name()) {
             Err(_) if present => findings.add(Finding::of(path, "the column is missing").column(column.name())),
             // Another form of it is there.

@@ -103,7 +103,7 @@ fn the_schema_knows_every_key_that_the_manifest_records() {
     for (section, keys) in project.manifest()["pipeline"].as_object().unwrap() {
         let reference = schema["properties"][section]["$ref"].as_str().unwrap().rsplit('/').next().unwrap();
         for key in keys.as_object().unwrap().keys() {
-            assert!(schema["$defs"][reference]["properties"].get(key).is_some(), "{section}.{key}");
+            assert!(schema["definitions"][reference]["properties"].get(key).is_some(), "{section}.{key}");
         }
     }
 }
@@ -249,4 +249,46 @@ fn a_run_says_what_it_does_in_lines_that_programs_read() {
     let (code, text) = run(&["--log-format", "json", "--set", "input.where='label = 3'"]);
     let lines = stages(&text);
     assert!(code == Some(2) && lines.last().unwrap()["error"].is_string(), "{text}");
+}
+
+#[test]
+fn the_help_of_each_command_has_an_example_that_is_understood() {
+    use clap::{CommandFactory, Parser};
+    fn examples(command: &clap::Command, found: &mut Vec<String>) {
+        for own in command.get_subcommands().filter(|own| own.get_name() != "help") {
+            if own.has_subcommands() {
+                examples(own, found);
+                continue;
+            }
+            let help = own.get_after_help().map(|help| help.to_string()).unwrap_or_default();
+            let lines: Vec<&str> = help.lines().filter(|line| line.starts_with("  batchwright ")).collect();
+            assert!(!lines.is_empty(), "{} has no example", own.get_name());
+            found.extend(lines.into_iter().map(str::to_owned));
+        }
+    }
+    let mut found = Vec::new();
+    examples(&batchwright::cli::Args::command(), &mut found);
+    for example in found {
+        let words = example.split(" > ").next().unwrap().split_whitespace();
+        let parsed = batchwright::cli::Args::try_parse_from(words);
+        assert!(parsed.is_ok(), "{example}: {}", parsed.unwrap_err());
+    }
+}
+
+#[test]
+fn the_schema_is_of_a_draft_that_editors_take_and_ready_pipelines_name_it() {
+    let printed = Command::new(env!("CARGO_BIN_EXE_batchwright")).arg("schema").output().unwrap().stdout;
+    let schema: serde_json::Value = serde_json::from_slice(&printed).unwrap();
+    assert_eq!(schema["$schema"], "http://json-schema.org/draft-07/schema#");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines");
+    let kept = std::fs::read(folder.join("batchwright.schema.json")).unwrap();
+    assert!(kept == printed, "pipelines/batchwright.schema.json is not what `batchwright schema` prints");
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if name.ends_with(".toml") && !name.ends_with(".expect.toml") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            assert!(text.starts_with("#:schema batchwright.schema.json\n"), "{name}");
+        }
+    }
 }

@@ -108,3 +108,37 @@ fn a_struct_whose_only_field_is_the_identity_is_left_out() {
     project.verified();
     assert!(crate::support::read_dataset(&project.path("out")).column_by_name("x").is_none());
 }
+
+#[test]
+fn portable_types_hold_the_same_values() {
+    let n = 40i64;
+    let bytes = FixedSizeBinaryArray::try_from_iter((0..n).map(|k| [k as u8; 16])).unwrap();
+    let item = Arc::new(Field::new("item", DataType::Float32, true));
+    let floats: ArrayRef = Arc::new((0..2 * n).map(|k| Some(k as f32)).collect::<Float32Array>());
+    let vectors: ArrayRef = Arc::new(FixedSizeListArray::new(item, 2, floats, None));
+    let uuid = Field::new("id", DataType::FixedSizeBinary(16), false)
+        .with_metadata(std::collections::HashMap::from([("ARROW:extension:name".to_owned(), "arrow.uuid".to_owned())]));
+    let nested = in_struct(Arc::clone(&vectors));
+    let fields = vec![
+        Arc::new(Field::new("u", DataType::Int64, false)),
+        Arc::new(uuid),
+        Arc::new(Field::new("v", vectors.data_type().clone(), true)),
+        Arc::new(Field::new("s", nested.data_type().clone(), true)),
+    ];
+    let columns: Vec<ArrayRef> =
+        vec![Arc::new((0..n).map(|k| k % 7).collect::<Int64Array>()), Arc::new(bytes), vectors, nested];
+    let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap();
+    let project = Project::new(PIPELINE).file("in/0.parquet", &rows).arg("--set").arg("compose.batch_size=8");
+    let exact = project.run();
+    project.verified();
+    std::fs::remove_dir_all(project.path("out")).unwrap();
+    let project = project.arg("--set").arg("output.types=portable");
+    let portable = project.run();
+    project.verified();
+    for name in ["id", "v", "s", "bw_negatives", "bw_same_user"] {
+        let (before, after) = (&exact[name], &portable[name]);
+        assert!(!format!("{:?}", after.data_type()).contains("FixedSize"), "{name}: {}", after.data_type());
+        assert_eq!(&cast(before, after.data_type()).unwrap(), after, "{name}");
+    }
+    assert!(portable.schema().field_with_name("id").unwrap().metadata().get("ARROW:extension:name").is_none());
+}

@@ -19,6 +19,10 @@ small = ("compose.batch_size=64", "output.row_group_rows=256", "output.shard_row
 rules = {
     "both": (("mask.rules=['same:identity','same:item']",), lambda a, b: same_user(a, b) or same_item(a, b)),
     "identity": (("mask.rules=['same:identity']",), same_user),
+    "portable": (
+        ("mask.rules=['same:identity','same:item']", "output.types='portable'"),
+        lambda a, b: same_user(a, b) or same_item(a, b),
+    ),
     "no-mask": (
         ("mask.rules=['same:identity','same:item']", "mask.encoding='none'"),
         lambda a, b: same_user(a, b) or same_item(a, b),

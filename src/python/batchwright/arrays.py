@@ -15,8 +15,14 @@ def numbers(column) -> np.ndarray:
 
 
 def fixed_bytes(column) -> np.ndarray:
-    """A fixed-size binary column without nulls, as uint8[rows, width]."""
+    """A binary column without nulls whose values are of one length, as uint8[rows, width]."""
     array = one(column)
+    if not pa.types.is_fixed_size_binary(array.type):
+        array = array.cast(pa.binary())
+        offsets = np.frombuffer(array.buffers()[1], np.int32, count=len(array) + 1, offset=array.offset * 4)
+        width = int(offsets[1] - offsets[0]) if len(array) else 0
+        raw = np.frombuffer(array.buffers()[2], np.uint8, count=len(array) * width, offset=int(offsets[0])) if width else np.empty(0, np.uint8)
+        return raw.reshape(len(array), width)
     width = array.type.byte_width
     # A sliced array has its parent's buffer, and an offset.
     raw = np.frombuffer(array.buffers()[1], np.uint8, count=len(array) * width, offset=array.offset * width)
