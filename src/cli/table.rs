@@ -84,6 +84,7 @@ pub fn metrics(m: &Metrics, baselines: Option<&Baselines>) -> String {
         ("others met, to a random order's", number(m.co_user_ratio), |b| b.co_user_ratio, false),
         ("rows sharing a request's columns", number(m.request_reuse), |b| b.request_reuse, false),
         ("batches filled", percent(m.batch_fill), none, true),
+        ("rows of the identity that has most", percent(m.largest_identity), none, true),
     ];
     let cell = |value: Option<f64>, is_share: bool| if is_share { share(value) } else { number(value) };
     let rows = rows.into_iter().filter(|(_, value, ..)| value != "–").map(|(name, value, pick, is_share)| {

@@ -44,7 +44,7 @@ fn input_order(p: &Pipeline, keys: &Keys, examples: &[u32]) -> Result<Baseline> 
     let counts = Counts { batches: stats.len() as u64, rows_out: keys.len() as u64, ..Counts::default() };
     let ends = even_ends(keys.len(), b);
     let met = met_ratio(p, keys.shape(), (&InputOrder(keys), &ends), examples)?;
-    let metrics = Metrics::new(&stats, &counts, b, met);
+    let metrics = Metrics::new(&stats, &counts, b, (0, met));
     Ok(Baseline {
         same_user_rate: Some(metrics.same_user_rate),
         match_rate: metrics.match_rate,

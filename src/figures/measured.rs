@@ -29,6 +29,8 @@ pub struct Measured {
     /// All but those of batches.
     counts: Counts,
     co_user_ratio: Option<f64>,
+    /// Rows of the identity that has most.
+    largest: u64,
 }
 
 impl Measured {
@@ -36,7 +38,7 @@ impl Measured {
     pub fn with(&self, p: &Pipeline, stats: &[BatchStats]) -> Figures {
         let most = stats.iter().map(|s| s.max_requests_per_slice.into()).max().unwrap_or(0);
         let counts = Counts { max_requests_per_batch: most, ..self.counts };
-        Figures { metrics: Metrics::new(stats, &counts, p.batch_size, self.co_user_ratio), counts }
+        Figures { metrics: Metrics::new(stats, &counts, p.batch_size, (self.largest, self.co_user_ratio)), counts }
     }
 }
 
@@ -49,6 +51,8 @@ pub struct Measuring<'a> {
     reading: Column<u32>,
     /// By identity: rows that are no copies.
     examples: Vec<u32>,
+    /// By identity: all rows.
+    rows: Vec<u32>,
     /// Whether each identity has rows in the batches whose false negatives are counted.
     sampled: Vec<bool>,
     sample: Vec<usize>,
@@ -66,6 +70,7 @@ impl<'a> Measuring<'a> {
                 .map(|number| vec![false; number]),
             reading: Column::new(&composition.room)?,
             examples: vec![0; identities],
+            rows: vec![0; identities],
             sampled: vec![false; identities],
             sample: sampled_batches(p.seed, composition.composed.head().batches(), p.batch_size),
             composition,
@@ -94,6 +99,7 @@ impl<'a> Measuring<'a> {
         let identities = part.plan.order.iter().map(|row| part.view.identity.rows[*row as usize]);
         let identities: Vec<u32> = identities.collect();
         for (at, identity) in identities.iter().enumerate() {
+            self.rows[*identity as usize] += 1;
             self.examples[*identity as usize] += u32::from(part.plan.copy.get(at).is_none_or(|ordinal| *ordinal == 0));
         }
         self.reading.extend(&identities)
@@ -132,7 +138,8 @@ impl<'a> Measuring<'a> {
         };
         let reading = (&Reading(&self.reading), head.ends());
         let co_user_ratio = met_ratio(p, keys.shape(), (reading.0, &reading.1), &self.examples)?;
-        Ok(Measured { counts, co_user_ratio })
+        let largest = self.rows.iter().copied().max().unwrap_or(0).into();
+        Ok(Measured { counts, co_user_ratio, largest })
     }
 }
 

@@ -157,7 +157,7 @@ impl KeyBytes {
         // A label's token and text; an identity's token and counts; an item's token, four counts, and what sorts them; a
         // request's count, carrier and its row.
         let by_value = texts.map(|text| 64 + text.len() as u64).sum::<u64>()
-            + distinct(Some(&shape.identity)) * 28
+            + distinct(Some(&shape.identity)) * 32
             + distinct(shape.item.as_ref()) * 48
             + distinct(shape.request.as_ref()) * 16
             + prepared.composition.positives.as_ref().map_or(0, Positives::bytes);

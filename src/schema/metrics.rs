@@ -27,7 +27,7 @@ impl Metric {
 }
 
 /// All there are. Pairs are ordered pairs of rows of a batch; B is the batch size.
-pub const METRICS: [Metric; 26] = [
+pub const METRICS: [Metric; 27] = [
     Metric::of("same_user_rate", "pairs of one identity ÷ pairs"),
     Metric::of("excluded_rate", "pairs that any rule of the mask excludes ÷ pairs"),
     Metric::of(
@@ -42,6 +42,7 @@ pub const METRICS: [Metric; 26] = [
     Metric::spread("users_per_batch", "identities of a batch"),
     Metric::spread("max_rows_per_user", "rows of the identity that has most in a batch"),
     Metric::spread("valid_negatives", "valid negatives of a row"),
+    Metric::of("largest_identity", "rows of the identity that has most ÷ rows_out"),
     Metric::of(
         "co_user_ratio",
         "distinct identities that an identity meets ÷ those of a random order, mean over up to 1,000",

@@ -43,6 +43,7 @@ pub struct Metrics {
     pub users_per_batch: Spread,
     pub max_rows_per_user: Spread,
     pub valid_negatives: Spread,
+    pub largest_identity: f64,
     pub co_user_ratio: Option<f64>,
     pub duplicate_rate: f64,
     pub copy_rate: f64,
@@ -56,7 +57,13 @@ pub fn ratio(part: u64, whole: u64) -> f64 {
 }
 
 impl Metrics {
-    pub fn new(batches: &[BatchStats], counts: &Counts, batch_size: usize, co_user_ratio: Option<f64>) -> Self {
+    /// The metrics of batches in reading order; `largest` are the rows of the identity that has most, copies included.
+    pub fn new(
+        batches: &[BatchStats],
+        counts: &Counts,
+        batch_size: usize,
+        (largest, co_user_ratio): (u64, Option<f64>),
+    ) -> Self {
         let sum = |f: &dyn Fn(&BatchStats) -> u64| batches.iter().map(f).sum::<u64>();
         let pairs = sum(&BatchStats::pairs);
         let rows = sum(&|b| b.rows.into());
@@ -86,6 +93,7 @@ impl Metrics {
                 mean: ratio(pairs - excluded, rows),
                 max: batches.iter().map(|b| b.max_valid_negatives.into()).max().unwrap_or(0),
             },
+            largest_identity: ratio(largest, counts.rows_out),
             co_user_ratio,
             duplicate_rate: ratio(counts.duplicates, counts.rows_in),
             copy_rate: ratio(counts.copies, counts.rows_out),

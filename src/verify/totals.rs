@@ -199,7 +199,10 @@ impl Totals {
         let met = co_user_ratio(self.reading.as_slice(), &self.originals, &self.tokens, shape, seed);
         // What is in memory can be read.
         let met = met.unwrap_or_default();
-        let mut metrics = Metrics::new(&self.stats, &counts, dataset.batch_size, met);
+        let mut rows = vec![0u64; self.tokens.len()];
+        self.reading.iter().for_each(|identity| rows[*identity as usize] += 1);
+        let largest = rows.into_iter().max().unwrap_or(0);
+        let mut metrics = Metrics::new(&self.stats, &counts, dataset.batch_size, (largest, met));
         if !self.knows_input {
             // Only the input tells all known positives: what is recorded counts, unless the dataset's own rows tell of more.
             let known = |name: &str, own: Option<f64>| match (dataset.recorded.stats[name].as_f64(), own) {
