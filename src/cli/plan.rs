@@ -50,6 +50,7 @@ pub fn plan(args: &PipelineArgs) -> Outcome {
                     bytes => format!("about {} goes through scratch files, once each way", size(bytes)),
                 },
             );
+            text.push_str(&table::left_out(&pipeline));
             if pools.len() > 1 {
                 let batches = || pools.iter().map(|pool| pool.batches);
                 let (least, most) = (batches().min().unwrap_or(0), batches().max().unwrap_or(0));

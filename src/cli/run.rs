@@ -31,7 +31,7 @@ pub fn show(pipeline: &Pipeline, outcome: job::Outcome, format: Format) {
             let (shards, ranks) = (manifest.shards.len(), pipeline.ranks);
             let of_ranks = if ranks > 1 { format!(" for {ranks} ranks") } else { String::new() };
             print(&format!(
-                "{}: {} batches of {} in {shards} shard{}{of_ranks}, {}\n\n{}\n\n{}",
+                "{}: {} batches of {} in {shards} shard{}{of_ranks}, {}\n\n{}\n\n{}{}",
                 pipeline.output.display(),
                 table::grouped(manifest.counts.batches),
                 pipeline.batch_size,
@@ -39,6 +39,7 @@ pub fn show(pipeline: &Pipeline, outcome: job::Outcome, format: Format) {
                 bytesize::ByteSize(bytes).display().iec(),
                 table::counts(&manifest.counts),
                 table::metrics(&manifest.stats, Some(&manifest.baselines)),
+                table::left_out(pipeline),
             ))
         }
     };

@@ -3,6 +3,7 @@
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use crate::figures::ClassBalance;
+use crate::pipeline::Pipeline;
 use crate::stats::{Baseline, Baselines, Counts, Metrics};
 
 /// A table without rules, the first column left-aligned, the others right.
@@ -58,6 +59,14 @@ pub fn counts(c: &Counts) -> String {
     ];
     let shown = rows.into_iter().filter(|(name, n)| !name.starts_with(' ') || *n > 0);
     table(&[], shown.map(|(name, n)| vec![name.to_owned(), grouped(n)]))
+}
+
+/// The columns of identities that the output does not carry, in a line; nothing where it carries them.
+pub fn left_out(p: &Pipeline) -> String {
+    match p.keep_raw {
+        true => String::new(),
+        false => format!("\n\nleft out: {} (identity.keep_raw = true keeps raw identities)", p.identity.join(", ")),
+    }
 }
 
 /// Classes before and after composition.

@@ -292,3 +292,14 @@ fn the_schema_is_of_a_draft_that_editors_take_and_ready_pipelines_name_it() {
         }
     }
 }
+
+#[test]
+fn run_and_plan_say_that_raw_identities_are_left_out() {
+    for (keep, told) in [("false", true), ("true", false)] {
+        let project = Project::new(&media()).arg("--set").arg(&format!("identity.keep_raw={keep}"));
+        for command in ["plan", "run"] {
+            let outcome = project.command(command, &[]);
+            assert!(outcome.code == 0 && outcome.stdout.contains("left out: person") == told, "{}", outcome.stdout);
+        }
+    }
+}

@@ -169,3 +169,20 @@ fn one_session_with_a_third_of_the_rows_is_spread() {
     assert!((20..=276_u64.div_ceil(13)).contains(&most.as_u64().unwrap()), "{most}");
     assert_eq!(read_dataset(&project.path("out"))["type"].null_count(), 0);
 }
+
+#[test]
+#[ignore = "needs real logs, in the folder BATCHWRIGHT_DATA, and torch, of the interpreter BATCHWRIGHT_PYTHON"]
+fn an_epoch_is_trained_on_a_log_from_init_to_loss() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let work = tempfile::tempdir().unwrap();
+    let output = std::process::Command::new(crate::readers::python())
+        .env("PYTHONPATH", root.join("src/python"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .arg(root.join("tests/python/epoch.py"))
+        .args([root, std::path::Path::new(env!("CARGO_BIN_EXE_batchwright")), work.path()])
+        .arg(shared("complete_journey_transactions"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    print!("{}", String::from_utf8_lossy(&output.stdout));
+}
