@@ -116,23 +116,27 @@ impl Forming<'_> {
             Scarce::Rest | Scarce::Drop => with.clone().map(|(rows, quota)| rows.len() / quota).min(),
         }
         .unwrap_or(0);
-        let size = (groups * self.group.size()) as u64;
+        let kept = self.group.max_groups.map_or(groups, |most| groups.min(most as usize));
+        let size = (kept * self.group.size()) as u64;
         let all = self.formed.fetch_add(size, Ordering::Relaxed) + size;
         check_positions(usize::try_from(all).unwrap_or(usize::MAX))?;
-        let mut own = Owner { owner, carried: 0, fresh: groups as u32 };
+        let mut own = Owner { owner, carried: 0, fresh: kept as u32 };
         while let Some(rows) = carried() {
             own.carried += 1;
             formed.groups.extend_from_slice(rows);
         }
         // Each takes the next stretch of the cycle through each class's rows: in one batch, a row meets its own copy only if the
         // class has too few rows.
-        for k in 0..groups {
+        for k in 0..kept {
             for (rows, quota) in with.clone() {
                 formed.groups.extend((k * quota..(k + 1) * quota).map(|at| rows[at % rows.len()]));
             }
         }
         formed.units.push(own);
         for (rows, quota) in with {
+            // Rows of groups beyond the most are dropped, those that fill no group are as scarce ones.
+            let grouped = rows.len().min(groups * quota);
+            formed.dropped.extend_from_slice(rows.get(kept * quota..grouped).unwrap_or(&[]));
             let left = rows.get(groups * quota..).unwrap_or(&[]);
             match self.group.scarce {
                 Scarce::Drop => formed.dropped.extend_from_slice(left),

@@ -265,6 +265,9 @@ pub struct GroupFile {
     /// Rows of each label value in a group, in this order.
     #[schemars(with = "std::collections::BTreeMap<String, u32>")]
     pub classes: Classes,
+    /// Most groups of an identity in a pool: a seeded choice stays, the other rows are dropped and counted.
+    #[serde(default)]
+    pub max_groups: Option<u32>,
     /// Rows that fill no whole group: completed with copies, left ungrouped behind the groups, or dropped.
     #[serde(default)]
     pub scarce: Scarce,

@@ -36,7 +36,7 @@ impl Pipeline {
         let group = self.group.as_ref().map(|g| {
             // In the order of the pipeline file, which is the order of the rows in a group.
             let classes: Map<String, Value> = g.classes.iter().map(|(label, n)| (label.clone(), json!(n))).collect();
-            json!({ "classes": classes, "scarce": g.scarce })
+            json!({ "classes": classes, "max_groups": g.max_groups, "scarce": g.scarce })
         });
         Ok(json!({
             "input": {

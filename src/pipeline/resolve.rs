@@ -83,6 +83,8 @@ pub enum Field {
 #[derive(Debug, Clone)]
 pub struct Group {
     pub classes: Vec<(String, u32)>,
+    /// Most groups of an identity in a pool.
+    pub max_groups: Option<u32>,
     pub scarce: Scarce,
 }
 
@@ -174,7 +176,7 @@ pub(super) fn resolve(file: PipelineFile) -> Result<Pipeline> {
         time_zone_text: file.compose.time_zone,
         window_ends: file.compose.window_ends,
         remainder: file.compose.remainder,
-        group: file.compose.group.map(|g| Group { classes: g.classes.0, scarce: g.scarce }),
+        group: file.compose.group.map(|g| Group { classes: g.classes.0, max_groups: g.max_groups, scarce: g.scarce }),
         rules: Vec::new(),
         positive_rules: Vec::new(),
         has_own_rules: file.mask.rules.is_some(),

@@ -148,6 +148,44 @@ proptest! {
         }
     }
 
+    /// A seeded choice of an identity's groups stays, and what is in no other is dropped.
+    #[test]
+    fn an_identity_has_no_more_groups_than_it_may(
+        shape in Shape::any(200),
+        quota in 1u32..4,
+        most in 1u32..4,
+        scarce in prop::sample::select(vec!["repeat", "rest", "drop"]),
+    ) {
+        let g = (1 + quota) as usize;
+        let shape = Shape { batch_size: 2 * g as u32, ..shape };
+        let plane = plane(&shape);
+        let (classes, text) = (format!("{{ a = 1, b = {quota} }}"), most.to_string());
+        let more = [
+            ("compose.mode", "identity_grouped"),
+            ("compose.group.classes", classes.as_str()),
+            ("compose.group.scarce", scarce),
+        ];
+        let capped = [&more[..], &[("compose.group.max_groups", text.as_str())]].concat();
+        let Ok(all) = compose(&plane, &pipeline(&shape, &more)) else { return Ok(()) };
+        let plan = compose(&plane, &pipeline(&shape, &capped)).unwrap();
+        assert_exactly_once(&plane, &plan);
+        let groups = |plan: &crate::support::Whole| {
+            let mut groups: HashMap<u32, u32> = HashMap::new();
+            for b in 0..plan.batches() {
+                for slot in (0..plan.batch(b).len()).step_by(g).filter(|slot| plan.group_slot(b, *slot) >= 0) {
+                    *groups.entry(plane.identity.rows[plan.batch(b)[slot] as usize]).or_default() += 1;
+                }
+            }
+            groups
+        };
+        let expected: HashMap<u32, u32> =
+            groups(&all).into_iter().map(|(identity, number)| (identity, number.min(most))).collect();
+        prop_assert_eq!(groups(&plan), expected);
+        if scarce == "repeat" && groups(&all).values().all(|number| *number <= most) {
+            prop_assert!(plan.dropped.is_empty());
+        }
+    }
+
     #[test]
     fn a_row_meets_its_copy_only_where_it_must(shape in Shape::any(200), quota in 1u32..5) {
         let g = 1 + quota;

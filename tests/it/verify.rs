@@ -132,6 +132,7 @@ const VARIANTS: &[&str] = &[
     "mask.encoding=none mask.rules=[\"same:identity\",\"same:item\"]",
     "mask.encoding=none mask.rules=[\"same:identity\"] compose.mode=identity_grouped compose.group.classes={home=1,search=2}",
     "identity.share=[0.2,0.7] dedup.keep=last",
+    "compose.mode=identity_grouped compose.group.classes={home=1,search=1} compose.group.max_groups=2",
     "output.types=portable",
     "output.types=portable mask.positives=[\"same:label\"] requests.layout=first compose.mode=request_packed output.ranks=4 compose.remainder=pad",
     "mask.positives=[\"same:label\"] mask.rules=[\"same:identity\"] compose.remainder=pad",

@@ -39,6 +39,13 @@ impl Mode for IdentityGrouped {
         if group.classes.is_empty() || group.classes.iter().any(|(_, n)| *n == 0) {
             return refuse("compose.group.classes", "every class needs at least one row", "use counts from 1");
         }
+        if group.max_groups == Some(0) {
+            return refuse(
+                "compose.group.max_groups",
+                "it is 0, and no group would be left",
+                "use at least 1, or leave it out",
+            );
+        }
         let (g, slice) = (group.size(), p.slice());
         if !slice.is_multiple_of(g) {
             return Err(Error::pipeline(
