@@ -1,5 +1,7 @@
 //! Wherever the store fails, a run says so and leaves nothing, and the judge passes nothing that it could not read.
 
+use std::ffi::OsString;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,7 +9,7 @@ use batchwright::error::Result;
 use batchwright::job::{Settings, run};
 use batchwright::pipeline::{Pipeline, load};
 use batchwright::progress::Progress;
-use batchwright::store::{Fault, Faults, Local, Mount};
+use batchwright::store::{Blob, Commit, Entry, EntryKind, Fault, Faults, Local, Mount, Sink, Store};
 use batchwright::verify::verify;
 
 use crate::determinism::files;
@@ -89,5 +91,95 @@ fn the_judge_passes_nothing_that_it_could_not_read() {
         let (verdict, _) = with(dir.path(), n, Fault::ForGood, judge);
         let passed = verdict.is_ok_and(|verdict| verdict.findings.is_empty());
         assert!(!passed, "operation {n} of {operations} fails, and the judge finds nothing");
+    }
+}
+
+/// A disk that stores another byte than the one it was given, in every file of a name.
+struct Rotten {
+    name: &'static str,
+}
+
+struct RottenSink(Box<dyn Sink>);
+
+impl Write for RottenSink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut stored = bytes.to_vec();
+        if let Some(byte) = stored.get_mut(40) {
+            *byte ^= 1;
+        }
+        self.0.write_all(&stored)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Sink for RottenSink {
+    fn finish(&mut self) -> io::Result<()> {
+        self.0.finish()
+    }
+}
+
+impl Store for Rotten {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn Sink>> {
+        let sink = Local.create(path)?;
+        Ok(if path.ends_with(self.name) { Box::new(RottenSink(sink)) } else { sink })
+    }
+
+    fn kind(&self, path: &Path) -> io::Result<EntryKind> {
+        Local.kind(path)
+    }
+
+    fn canonical(&self, path: &Path) -> io::Result<PathBuf> {
+        Local.canonical(path)
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<OsString>> {
+        Local.list(folder)
+    }
+
+    fn below(&self, folder: &Path, is_hidden: fn(&str) -> bool) -> io::Result<Vec<Entry>> {
+        Local.below(folder, is_hidden)
+    }
+
+    fn matching(&self, pattern: &str) -> io::Result<Vec<PathBuf>> {
+        Local.matching(pattern)
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Blob> {
+        Local.open(path)
+    }
+
+    fn create_folder(&self, path: &Path) -> io::Result<()> {
+        Local.create_folder(path)
+    }
+
+    fn remove(&self, folder: &Path) -> io::Result<()> {
+        Local.remove(folder)
+    }
+
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        Local.sync(path)
+    }
+
+    fn commit(&self, staged: &Path, target: &Path, how: Commit) -> io::Result<()> {
+        Local.commit(staged, target, how)
+    }
+}
+
+#[test]
+fn what_the_disk_stores_otherwise_is_not_published() {
+    for name in ["part-00000.parquet", "stats.parquet", "items.parquet"] {
+        let dir = tempfile::tempdir().unwrap();
+        let p = project(dir.path());
+        let mount = Mount::new(dir.path(), Arc::new(Rotten { name }));
+        let outcome = run(&p, &Settings::default(), &Progress::new()).map(drop);
+        drop(mount);
+        let told = outcome.unwrap_err().to_string();
+        assert!(told.contains(name), "{told}");
+        let names: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(names, ["in"], "{name}");
     }
 }
